@@ -1,0 +1,152 @@
+"""Assertions on exponents and ratios, decided by their intervals: holds, fails, or cannot tell."""
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from linbench.analysis.crossover import ratios
+from linbench.analysis.scaling import Scaling
+from linbench.analysis.series import METRICS, Metric, Series
+from linbench.analysis.stats import Interval
+from linbench.errors import UsageError, did_you_mean
+
+Outcome = Literal["holds", "fails", "cannot tell"]
+GRAMMAR = "for instance 'linformer:time<=1.15' or 'linformer k=128/sdpa:time@8192<0.5'"
+
+_FORM = re.compile(
+    r"(?P<name>[^:<>=@]+):(?P<metric>\w+)(?:@(?P<n>\d+))?\s*(?P<sign><=|>=|<|>)\s*(?P<bound>\S+)"
+)
+_SIGNS: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+
+
+@dataclass(frozen=True)
+class Assertion:
+    """A claim: the exponent of `name`, or its cost over that of `baseline` at n, against a bound.
+
+    Names are words of a series' label, its implementation first: `linformer`, `linformer k=128 kv`.
+    A claim about a name is one about every series it fits.
+    """
+
+    text: str
+    name: str
+    baseline: str | None
+    metric: Metric
+    n: int | None
+    sign: str
+    bound: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What became of one assertion for one series or pair of series."""
+
+    assertion: Assertion
+    subject: str
+    value: Interval | None
+    outcome: Outcome
+
+
+def parse(text: str) -> Assertion:
+    """Read an assertion.
+
+    Raises:
+        UsageError: not of the grammar, an unknown metric, or a bound that is no number.
+    """
+    match = _FORM.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"--assert '{text}' is not an assertion, expected {GRAMMAR}")
+    metric = next((known for known in METRICS if known == match["metric"]), None)
+    if metric is None:
+        raise UsageError(
+            f"--assert '{text}' names the metric '{match['metric']}', expected "
+            f"{', '.join(METRICS)}{did_you_mean(match['metric'], METRICS)}"
+        )
+    name, baseline = _names(match["name"])
+    if (baseline is None) != (match["n"] is None):
+        raise UsageError(
+            f"--assert '{text}' mixes two forms: an exponent has neither '/' nor '@', a ratio at "
+            f"one n has both, {GRAMMAR}"
+        )
+    try:
+        bound = float(match["bound"])
+    except ValueError:
+        raise UsageError(
+            f"--assert '{text}' has the bound '{match['bound']}', expected a number, {GRAMMAR}"
+        ) from None
+    n = int(match["n"]) if match["n"] else None
+    return Assertion(text, name, baseline, metric, n, match["sign"], bound)
+
+
+def _names(text: str) -> tuple[str, str | None]:
+    """Split `linformer k=n/4/sdpa` at the slash between two names, not at those within k."""
+    for slash in re.finditer("/", text):
+        name, baseline = text[: slash.start()].strip(), text[slash.end() :].strip()
+        if name and re.match(r"[A-Za-z_]", baseline):
+            return name, baseline
+    return text.strip(), None
+
+
+def decide(assertion: Assertion, scalings: Sequence[Scaling]) -> list[Decision]:
+    """Decide an assertion for every series, or pair of series of one panel, that it names.
+
+    Raises:
+        UsageError: it names a series that was not measured.
+    """
+    of_metric = [one for one in scalings if one.series.metric == assertion.metric]
+    named = [one for one in of_metric if _fits(assertion.name, one.series)]
+    _must_fit(assertion, assertion.name, named, of_metric)
+    if assertion.baseline is None:
+        return [_decision(assertion, one.series.setup.label, one.exponent.slope) for one in named]
+    baselines = [one for one in of_metric if _fits(assertion.baseline, one.series)]
+    _must_fit(assertion, assertion.baseline, baselines, of_metric)
+    decisions = []
+    for one in named:
+        for base in baselines:
+            if one is base or one.series.setup.panel != base.series.setup.panel:
+                continue
+            found = [r.value for r in ratios(base.series, one.series) if r.n == assertion.n]
+            subject = f"{one.series.setup.label} / {base.series.setup.label} at n = {assertion.n}"
+            decisions.append(_decision(assertion, subject, found[0] if found else None))
+    return decisions or [Decision(assertion, "no pair of one run and setting", None, "cannot tell")]
+
+
+def _fits(name: str, series: Series) -> bool:
+    impl, *words = name.split()
+    own_impl, *own = series.setup.label.split()
+    return impl == own_impl and set(words) <= {*own, *filter(None, (series.setup.sharing,))}
+
+
+def _must_fit(
+    assertion: Assertion, name: str, found: Sequence[Scaling], among: Sequence[Scaling]
+) -> None:
+    if not found:
+        known = list(dict.fromkeys(one.series.setup.label for one in among))
+        raise UsageError(
+            f"--assert '{assertion.text}' names '{name}', of which no {assertion.metric} was "
+            f"measured, expected one of {', '.join(known) or 'nothing'}{did_you_mean(name, known)}"
+        )
+
+
+def _decision(assertion: Assertion, subject: str, value: Interval | None) -> Decision:
+    """Decide by both ends of the interval: only where they agree is the answer known."""
+    if value is None or value.low is None or value.high is None:
+        return Decision(assertion, subject, value, "cannot tell")
+    holds = _SIGNS[assertion.sign]
+    ends = holds(value.low, assertion.bound), holds(value.high, assertion.bound)
+    outcome: Outcome = "holds" if all(ends) else "cannot tell" if any(ends) else "fails"
+    return Decision(assertion, subject, value, outcome)
+
+
+def outcome_of(decisions: Sequence[Decision]) -> Outcome:
+    """Return what became of all: fails if any fails, else cannot tell if any cannot."""
+    outcomes = {decision.outcome for decision in decisions}
+    if "fails" in outcomes:
+        return "fails"
+    return "holds" if outcomes == {"holds"} else "cannot tell"

@@ -1,0 +1,117 @@
+"""Exponents: the slope of log cost against log n, where it counts, with its interval."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from linbench.analysis.series import Metric, Series, Setup
+from linbench.analysis.stats import Interval, difference
+
+TAIL_SPAN = 4.0
+TAIL_SIZES = 3
+_THEORY: dict[tuple[str, Metric], float] = {
+    ("vanilla", "time"): 2.0,
+    ("vanilla", "memory"): 2.0,
+    ("sdpa", "time"): 2.0,
+    ("sdpa", "memory"): 1.0,
+    ("xformers", "time"): 2.0,
+    ("xformers", "memory"): 1.0,
+    ("linformer", "time"): 1.0,
+    ("linformer", "memory"): 1.0,
+}
+
+
+@dataclass(frozen=True)
+class Exponent:
+    """The slope of log value against log n over the tail of a series.
+
+    Attributes:
+        slope: The exponent with its interval; None where there are too few sizes.
+        last: The slope between the two largest sizes, which tells a bend from a straight tail.
+        sizes: The sizes it was taken over, ascending.
+        rounds: The fewest rounds at any of these sizes.
+        flagged: Cells of the tail that were disturbed or out of line, without weight in the slope.
+        reason: Why there is no exponent, or none with an interval; else None.
+    """
+
+    slope: Interval | None
+    last: Interval | None
+    sizes: tuple[int, ...]
+    rounds: int
+    flagged: int
+    reason: str | None
+
+
+def tail_sizes(series: Series) -> list[int]:
+    """Return the largest sizes that span a factor of 4 and count at least 3, ascending.
+
+    Why these: an exponent is a statement about large n, and small sizes hold fixed costs and
+    linear terms that tilt it. Two sizes cannot show a curve, and less than a factor of 4 turns
+    little noise into much slope. The rule looks at n alone, never at the values, so that choosing
+    the tail cannot bend the interval. Sizes measured in one round only are left out where enough
+    others exist, since nothing tells whether their one visit was disturbed.
+    """
+    repeated = [n for n in series.sizes if len(series.logs(n)) > 1]
+    sizes = repeated if len(repeated) >= TAIL_SIZES else series.sizes
+    for count in range(TAIL_SIZES, len(sizes) + 1):
+        if sizes[-1] >= TAIL_SPAN * sizes[-count]:
+            return sizes[-count:]
+    return sizes
+
+
+def exponent(series: Series, sizes: list[int] | None = None) -> Exponent:
+    """Estimate the exponent of a series.
+
+    Cells are laid out by size and round (`linbench.analysis.stats`); the exponent is the least
+    squares slope through the size levels, whose noise is known from how rounds disagree, not from
+    how well a straight line fits: curvature does not widen it, and shows in the local slopes.
+
+    Args:
+        series: The measured cells.
+        sizes: The sizes to take it over; by default the tail.
+    """
+    sizes = tail_sizes(series) if sizes is None else sizes
+    if len(sizes) < TAIL_SIZES:
+        reason = f"measured at {len(sizes)} sizes, an exponent needs {TAIL_SIZES}; add to --seq"
+        return Exponent(None, None, tuple(sizes), 0, 0, reason)
+    layout = series.layout(sizes)
+    x = np.log(np.asarray(sizes, dtype=float))
+    centred = x - x.mean()
+    slope = layout.contrast(centred / (centred @ centred))
+    between = np.zeros(len(sizes))
+    between[-2:] = (-1 / (x[-1] - x[-2]), 1 / (x[-1] - x[-2]))
+    return Exponent(
+        slope=slope,
+        last=layout.contrast(between),
+        sizes=tuple(sizes),
+        rounds=min(len(series.logs(n)) for n in sizes),
+        flagged=int(layout.flagged.sum())
+        + sum(cell.disturbed and cell.n in sizes for cell in series.cells),
+        reason=None if slope.bounded else "measured in one round: no interval; raise --rounds",
+    )
+
+
+def local_slopes(series: Series) -> list[tuple[int, int, Interval]]:
+    """Return the slope between each two neighbouring sizes, `(n, next n, slope)`."""
+    slopes = []
+    for small, large in zip(series.sizes, series.sizes[1:], strict=False):
+        gap = difference(series.logs(small), series.logs(large))
+        scale = float(np.log(large / small))
+        low, high = (None if end is None else end / scale for end in (gap.low, gap.high))
+        slopes.append((small, large, Interval(gap.value / scale, low, high)))
+    return slopes
+
+
+def expected_exponent(setup: Setup, metric: Metric) -> float | None:
+    """Return the exponent that theory gives for n without bound, None where it is not known.
+
+    Exact attention does O(n²) work; written out it stores the n by n matrix too, fused it does not.
+    Linformer is O(nk), so quadratic again where k follows n (Wang et al. 2020, arXiv 2006.04768).
+    At a fixed number of tokens the batch shrinks as 1/n, which takes one from every exponent.
+    """
+    theory = _THEORY.get((setup.impl, "time" if metric == "energy" else metric))
+    if theory is None:
+        return None
+    if isinstance(setup.k, str) and "n" in setup.k:
+        theory += 1.0
+    return theory - 1.0 if setup.tokens else theory

@@ -1,0 +1,89 @@
+"""The command line: one verb per file. Only this package prints and exits."""
+
+import os
+import sys
+import warnings
+from typing import Annotated, TextIO
+
+import typer
+
+from linbench import __version__
+from linbench.cli.env import env
+from linbench.cli.listing import list_
+from linbench.cli.report import report
+from linbench.cli.scaling import scaling
+from linbench.cli.show import show
+from linbench.cli.sweep import sweep
+from linbench.errors import LinbenchError
+
+HELP = """Measure how self-attention scales with sequence length, and prove it.
+
+linbench sweeps sequence length n, projected dimension k and sharing mode over vanilla attention,
+fused exact attention and Linformer, measures time and peak memory in fresh processes, fits scaling
+laws with intervals and renders reports.
+
+Start with: linbench sweep --seq 512..65536, then: linbench report latest
+
+Exit codes: 0 done, 1 a regression, failed assertion or wrong case, 2 wrong usage or input,
+3 no verdict possible, 130 interrupted (what was measured is kept).
+"""
+
+app = typer.Typer(
+    name="linbench",
+    help=HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(sweep)
+app.command()(scaling)
+app.command()(report)
+app.command("list")(list_)
+app.command()(show)
+app.command()(env)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        print(f"linbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Options before any verb."""
+
+
+def _one_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    del category, filename, lineno, file, line
+    print(f"linbench: warning: {message}", file=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line; the one place where a LinbenchError becomes a line and an exit code."""
+    warnings.showwarning = _one_line
+    try:
+        app()
+    except LinbenchError as error:
+        print(f"linbench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("linbench: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output (head, less) has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

@@ -1,0 +1,44 @@
+"""What several verbs share: how a RUN argument names a run file, and how quantities are written."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from linbench.errors import RunFileError, did_you_mean
+
+RESULTS = Path("results")
+
+ResultsOption = Annotated[
+    Path, typer.Option("--results", help="The folder where run names and 'latest' are looked up.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines, nothing else.")]
+
+
+def run_files(results: Path = RESULTS) -> list[Path]:
+    """Return the run files of a folder, oldest first."""
+    return sorted(results.glob("*.jsonl"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
+def find_run(run: str, results: Path = RESULTS) -> Path:
+    """Return the file that a RUN argument names: a path, a name found in `results`, or `latest`.
+
+    Raises:
+        RunFileError: there is no such run; the text says where it was looked for.
+    """
+    if run == "latest":
+        found = run_files(results)
+        if not found:
+            raise RunFileError(
+                f"no run in '{results}', expected *.jsonl files; "
+                "measure one with 'linbench sweep' or name the folder with --results"
+            )
+        return found[-1]
+    for path in (Path(run), results / run, results / f"{run}.jsonl"):
+        if path.is_file():
+            return path
+    near = did_you_mean(run, [path.stem for path in run_files(results)])
+    raise RunFileError(
+        f"no run '{run}': neither a file nor a name in '{results}'"
+        f"{near or '; see linbench list runs'}"
+    )

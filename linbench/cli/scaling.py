@@ -1,0 +1,170 @@
+"""`linbench scaling`: how cost grows with n, as tables or as JSON."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from linbench.cli.common import RESULTS, JsonOption, ResultsOption, find_run
+from linbench.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from linbench.analysis.assertions import Decision
+    from linbench.analysis.crossover import Crossover
+    from linbench.analysis.scaling import Scaling
+    from linbench.analysis.series import Metric
+
+
+def scaling(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="A path, a name or 'latest'.")
+    ],
+    metric: Annotated[
+        str | None, typer.Option(help="time, memory or energy; by default time and memory.")
+    ] = None,
+    assert_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--assert",
+            metavar="CLAIM",
+            help="'linformer:time<=1.15' (an exponent) or 'linformer/sdpa:time@8192<0.5' "
+            "(a ratio at one n); may repeat.",
+        ),
+    ] = None,
+    json_: JsonOption = False,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Say how time and memory grow with n: exponents with intervals, verdicts, crossovers.
+
+    An exponent is the slope of log cost against log n over the tail of a series, the largest sizes
+    that span a factor of 4, with a 95 % interval that takes rounds as independent. Only cases that
+    were measured count, and runs are never fitted together.
+
+    Claims are decided on intervals. Exit code 0: all hold, 1: one fails, 3: one cannot be told.
+
+    Example: linbench scaling latest --metric time
+    """
+    from linbench.analysis import numbers
+    from linbench.analysis.assertions import decide, outcome_of, parse
+    from linbench.analysis.scaling import analyse, to_json
+    from linbench.analysis.tables import load_all
+
+    wanted = _metrics(metric)
+    claims = [parse(text) for text in assert_ or ()]
+    _, frame = load_all([find_run(run, results) for run in runs])
+    answer = analyse(frame, list(dict.fromkeys([*wanted, *(claim.metric for claim in claims)])))
+    decisions = [decision for claim in claims for decision in decide(claim, answer.scalings)]
+    if json_:
+        import json
+
+        result = to_json(answer)
+        if claims:
+            result["assertions"] = list(map(_decision_json, decisions))
+        print(json.dumps(result, indent=2, allow_nan=False))
+    else:
+        from rich.console import Console
+
+        # a pipe has no width: tables stay whole there
+        width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
+        console = Console(highlight=False, width=width)
+        if not answer.scalings:
+            console.print("nothing was measured: no record of these runs has status ok")
+        _print_exponents(console, answer.scalings)
+        _print_crossovers(console, answer.crossovers)
+        for decision in decisions:
+            stands = numbers.ratio(decision.value) if decision.value else "not measured"
+            claim = f"{decision.assertion.text}: {decision.outcome}"
+            console.print(f"{claim} ({decision.subject}: {stands})", markup=False)
+    if claims:
+        raise typer.Exit({"holds": 0, "fails": 1, "cannot tell": 3}[outcome_of(decisions)])
+
+
+def _decision_json(decision: "Decision") -> dict[str, Any]:
+    value = decision.value
+    return {
+        "assertion": decision.assertion.text,
+        "subject": decision.subject,
+        "value": value.value if value else None,
+        "ci_low": value.low if value else None,
+        "ci_high": value.high if value else None,
+        "outcome": decision.outcome,
+    }
+
+
+def _metrics(metric: str | None) -> "list[Metric]":
+    from linbench.analysis.series import METRICS
+
+    if metric is None:
+        return ["time", "memory"]
+    for known in METRICS:
+        if metric == known:
+            return [known]
+    raise UsageError(
+        f"--metric '{metric}' is unknown, expected {', '.join(METRICS)}"
+        f"{did_you_mean(metric, METRICS)}"
+    )
+
+
+def _print_exponents(console: "Console", scalings: "Sequence[Scaling]") -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from linbench.analysis import numbers
+
+    groups: dict[tuple[object, str], list[Scaling]] = {}
+    for one in scalings:
+        groups.setdefault((one.series.setup.panel, one.series.metric), []).append(one)
+    for (_, metric), members in groups.items():
+        panel = members[0].series.setup.panel
+        console.print(f"{metric}, {panel.label}, run {panel.run_id}", style="bold", markup=False)
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for column in ("series", "n", "exponent", "over n", "theory", "counts", "law", "verdict"):
+            table.add_column(column, no_wrap=True)
+        for one in members:
+            slope, sizes = one.exponent.slope, one.exponent.sizes
+            table.add_row(
+                one.series.setup.label,
+                f"{one.points[0].n}..{one.points[-1].n}",
+                escape(numbers.slope(slope)) if slope else "-",
+                f"{sizes[0]}..{sizes[-1]}" if slope else "-",
+                "-" if one.expected is None else f"{one.expected:g}",
+                "-" if one.predicted is None else f"{one.predicted:.2f}",
+                one.laws[0].name if one.laws else "-",
+                one.verdict.word,
+            )
+        console.print(table)
+        for one in members:
+            if one.verdict.word == "inconclusive":
+                advice = f"; {one.verdict.advice}" if one.verdict.advice else ""
+                said = f"  {one.series.setup.label}: {one.verdict.grounds}{advice}"
+                console.print(said, style="dim", markup=False)
+        console.print()
+
+
+def _print_crossovers(console: "Console", crossovers: "Sequence[Crossover]") -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from linbench.analysis import numbers
+
+    if not crossovers:
+        return
+    console.print("n* from which a candidate costs less", style="bold")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("metric", "candidate", "baseline", "n*", "status", "grounds"):
+        table.add_column(column, no_wrap=column != "grounds")
+    for one in crossovers:
+        table.add_row(
+            one.metric,
+            one.candidate.label,
+            one.baseline.label,
+            escape(numbers.length(one.n_star)) if one.n_star else "-",
+            one.status,
+            escape(one.reason),
+        )
+    console.print(table)
+    console.print()

@@ -1,0 +1,46 @@
+"""`linbench show`: one run, as a table or as JSON."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from linbench.cli.common import RESULTS, JsonOption, ResultsOption
+
+
+def show(
+    run: Annotated[str, typer.Argument(help="A run: a path, a name, or latest.")],
+    results: ResultsOption = RESULTS,
+    json_: JsonOption = False,
+) -> None:
+    """Show what a run measured: machine, command, a row per case, warnings.
+
+    Example: linbench show latest
+    """
+    from linbench.cli.common import find_run
+    from linbench.record import read
+
+    path = find_run(run, results)
+    header, records = read(path)
+    if json_:
+        lines = [record.model_dump(mode="json") for record in records]
+        print(json.dumps({"run": header.model_dump(mode="json"), "records": lines}))
+        return
+    from rich.console import Console
+
+    from linbench.cli.tables import records_table
+
+    machine = header.machine
+    print(f"run      {header.run_id}, {header.created}, linbench {header.linbench}")
+    print(f"command  {' '.join(header.argv)}")
+    print(f"machine  {machine.gpu or machine.cpu}, {machine.cores} cores, torch {machine.torch}, "
+          f"fingerprint {machine.fingerprint}")  # fmt: skip
+    if header.git:
+        dirty = ", with uncommitted changes" if header.git.get("dirty") else ""
+        print(f"git      {str(header.git.get('commit'))[:12]}{dirty}")
+    print()
+    Console().print(records_table(records), highlight=False)
+    for record in records:
+        for warning in record.warnings:
+            where = f"{record.case.label} n={record.case.seq} round {record.round}"
+            print(f"warning: {where}: {warning}")

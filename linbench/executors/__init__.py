@@ -1,0 +1,1 @@
+"""Where a case runs: `local` measures in a fresh process on this machine."""

@@ -1,0 +1,142 @@
+"""The machine a run was measured on, as its parent process sees it, without torch."""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import re
+import runpy
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from linbench.probes import nvml
+
+
+def describe() -> dict[str, Any]:
+    """Return what this machine is, for the header of a run.
+
+    `fingerprint` digests only what makes times comparable and stays put between runs (processor,
+    cores, memory to the GiB, GPU), never clocks or versions.
+    """
+    gpu, reason = nvml.first_gpu()
+    memory = psutil.virtual_memory().total
+    lasting = {
+        "system": platform.system(),
+        "arch": platform.machine(),
+        "cpu": cpu_name(),
+        "cores": psutil.cpu_count(logical=False) or os.cpu_count(),
+        "memory_gib": round(memory / 2**30),
+        "gpu": gpu and gpu["name"],
+    }
+    digest = hashlib.sha256(repr(sorted(lasting.items())).encode()).hexdigest()[:12]
+    return {
+        "fingerprint": digest,
+        "cpu": lasting["cpu"],
+        "cores": lasting["cores"],
+        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "memory_bytes": memory,
+        "gpu": gpu and gpu["name"],
+        "gpu_memory_bytes": gpu and gpu["memory_bytes"],
+        "gpu_reason": reason,
+        "driver": gpu and gpu["driver"],
+        "torch": version("torch"),
+        "cuda": torch_cuda(),
+        "xformers": version("xformers"),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "governor": governor(),
+    }
+
+
+def version(package: str) -> str | None:
+    """Return the installed version of a package, or None."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def torch_cuda() -> str | None:
+    """Return the CUDA version torch was built for, or None; reads one small file, not torch."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return None
+    try:
+        found = runpy.run_path(str(Path(spec.origin).with_name("version.py"))).get("cuda")
+    except OSError:
+        return None
+    return found if isinstance(found, str) else None
+
+
+def no_cuda_reason() -> str | None:
+    """Say why CUDA cannot be used here, or None where it can."""
+    gpu, reason = nvml.first_gpu()
+    if gpu is None:
+        return reason
+    if torch_cuda() is None:
+        return f"torch {version('torch')} is built without CUDA"
+    return None
+
+
+def cpu_name() -> str:
+    """Return the processor's model name."""
+    try:
+        info = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    match = re.search(r"^model name\s*:\s*(.+)$", info, re.MULTILINE)
+    return match[1].strip() if match else platform.machine()
+
+
+def governor() -> str | None:
+    """Return the frequency governor of the first core, or None where the kernel shows none."""
+    try:
+        return Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").read_text().strip()
+    except OSError:
+        return None
+
+
+def available_bytes() -> int:
+    """Return the memory a new process may take: what is free, within the control group's limit."""
+    free = psutil.virtual_memory().available
+    limits = [
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        (
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        ),
+    ]
+    for limit, usage in limits:
+        try:
+            left = int(Path(limit).read_text()) - int(Path(usage).read_text())
+        except (OSError, ValueError):  # no such group, or "max"
+            continue
+        free = min(free, max(0, left))
+    return free
+
+
+def out_of_memory_kills() -> int | None:
+    """Return how many processes the kernel has killed for memory since boot, or None."""
+    try:
+        counters = Path("/proc/vmstat").read_text()
+    except OSError:
+        return None
+    match = re.search(r"^oom_kill (\d+)$", counters, re.MULTILINE)
+    return int(match[1]) if match else None
+
+
+def matrix_product_rate(size: int = 768) -> float:
+    """Return the operations per second of a float32 matrix product in numpy, the best of 5."""
+    import numpy as np
+
+    a = np.ones((size, size), dtype=np.float32)
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        a @ a
+        times.append(time.perf_counter() - start)
+    return 2 * size**3 / min(times)

@@ -1,0 +1,1 @@
+"""From run tables to a report: sections of text, figures and tables, rendered as Markdown."""

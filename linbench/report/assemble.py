@@ -1,0 +1,169 @@
+"""Run tables -> report: the summary, a section per panel, and what is needed to check them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from linbench.analysis.crossover import Crossover
+from linbench.analysis.scaling import Scaling, analyse
+from linbench.analysis.series import METRICS, Metric, Panel, Series
+from linbench.report import charts, summary, tables, words
+from linbench.report.content import Report, Section
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Rows = list[dict[str, Any]]
+
+
+def report_of(headers: Sequence[Mapping[str, Any]], frame: "pd.DataFrame") -> Report:
+    """Turn runs into a report.
+
+    Args:
+        headers: The header of each run.
+        frame: Their records in one table, see `linbench.record.load`.
+    """
+    rows: Rows = [
+        {str(key): value for key, value in row.items()} for row in frame.to_dict("records")
+    ]
+    answer = analyse(frame)
+    panels: dict[Panel, dict[Metric, list[Scaling]]] = {}
+    for one in answer.scalings:
+        of_panel = panels.setdefault(one.series.setup.panel, {})
+        of_panel.setdefault(one.series.metric, []).append(one)
+    crossings: dict[Panel, list[Crossover]] = {}
+    for crossing in answer.crossovers:
+        crossings.setdefault(crossing.candidate.panel, []).append(crossing)
+    stems = _stems(panels)
+    sections = [
+        _panel_section(
+            _title(panel, panels),
+            stems[panel],
+            of,
+            crossings.get(panel, []),
+            _memory(headers, panel),
+        )
+        for panel, of in panels.items()
+    ]
+    for header in headers:
+        own = [row for row in rows if row["run_id"] == header["run_id"]]
+        sections += _run_sections(header, own, alone=len(headers) == 1)
+    return Report(
+        title="Attention scaling: " + words.listed(str(header["run_id"]) for header in headers),
+        summary=_summary(headers, rows, panels),
+        sections=tuple(section for section in sections if section is not None),
+    )
+
+
+def _memory(headers: Sequence[Mapping[str, Any]], panel: Panel) -> float | None:
+    """Return the memory of the device that a panel was measured on, in bytes."""
+    header = next(header for header in headers if header["run_id"] == panel.run_id)
+    name = "gpu_memory_bytes" if panel.device.startswith("cuda") else "memory_bytes"
+    return (header.get("machine") or {}).get(name)
+
+
+def _title(panel: Panel, among: Mapping[Panel, object]) -> str:
+    runs = {other.run_id for other in among}
+    return f"{panel.label} ({panel.run_id})" if len(runs) > 1 else panel.label
+
+
+def _stems(panels: Mapping[Panel, object]) -> dict[Panel, str]:
+    """Give each panel a short start of file names, only as long as needed to be unique."""
+    fields = [name for name in Panel.__dataclass_fields__ if name != "fingerprint"]
+    differing = [name for name in fields if len({getattr(panel, name) for panel in panels}) > 1]
+    stems = {}
+    for panel in panels:
+        parts = [panel.scope] if "scope" not in differing else []
+        parts += [f"{_short(name)}{getattr(panel, name)}" for name in differing]
+        stems[panel] = re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(parts)) + "-"
+    return stems
+
+
+def _short(name: str) -> str:
+    return "" if name in ("run_id", "scope", "mode", "dtype", "device") else name[0]
+
+
+def _summary(
+    headers: Sequence[Mapping[str, Any]],
+    rows: Rows,
+    panels: Mapping[Panel, Mapping[Metric, Sequence[Scaling]]],
+) -> tuple[str, ...]:
+    sentences = [_measured(header, rows) for header in headers]
+    for panel, of_panel in panels.items():
+        if len(panels) > 1:
+            sentences.append(f"At {_title(panel, panels)}:")
+        sentences += summary.sentences(of_panel)
+    return tuple(sentences)
+
+
+def _measured(header: Mapping[str, Any], rows: Rows) -> str:
+    own = [row for row in rows if row["run_id"] == header["run_id"]]
+    ok = [row for row in own if row["status"] == "ok"]
+    cases = {row["case_id"] for row in own}
+    measured = {row["case_id"] for row in ok}
+    machine = header.get("machine") or {}
+    where = machine.get("gpu") or machine.get("cpu") or "an unnamed machine"
+    cores = (
+        f" ({machine['cores']} cores)" if machine.get("cores") and not machine.get("gpu") else ""
+    )
+    if not ok:
+        return f"Run `{header['run_id']}` measured none of its {words.plural(len(cases), 'case')}."
+    sizes = [int(row["seq"]) for row in ok]
+    calls = sum(len(row["seconds"] or ()) for row in ok)
+    impls = words.listed(dict.fromkeys(str(row["impl"]) for row in ok))
+    others: dict[str, int] = {}
+    for row in own:
+        if row["status"] != "ok":
+            others[str(row["status"])] = others.get(str(row["status"]), 0) + 1
+    rest = words.listed(f"{count} {status}" for status, count in others.items())
+    return (
+        f"Run `{header['run_id']}` of {str(header['created'])[:10]} measured {impls} from "
+        f"n = {min(sizes)} to {max(sizes)} on {where}{cores}: {len(measured)} of "
+        f"{words.plural(len(cases), 'case')}, {words.plural(len(ok), 'record')} (each a round in a "
+        f"fresh process) with {calls} timed calls"
+        + (f"; records that are no measurements: {rest}." if rest else ".")
+        + " Intervals are at 95 % and take rounds as independent."
+    )
+
+
+def _panel_section(
+    title: str,
+    stem: str,
+    scalings: Mapping[Metric, Sequence[Scaling]],
+    crossings: Sequence[Crossover],
+    memory: float | None,
+) -> Section:
+    panel: dict[Metric, list[Series]] = {
+        metric: [one.series for one in scalings[metric]] for metric in METRICS if metric in scalings
+    }
+    all_ = [one for metric in METRICS for one in scalings.get(metric, ())]
+    found = [
+        tables.verdicts(all_),
+        tables.exponents(all_),
+        tables.crossovers(crossings),
+        tables.limits(all_, memory) if memory else None,
+        tables.laws(all_),
+        tables.local_slopes(all_),
+        tables.gains(panel),
+        tables.measurements(panel),
+    ]
+    return Section(
+        title=title[0].upper() + title[1:],
+        figures=tuple(charts.figures_of(panel, stem)),
+        tables=tuple(table for table in found if table is not None),
+    )
+
+
+def _run_sections(header: Mapping[str, Any], rows: Rows, *, alone: bool) -> list[Section]:
+    suffix = "" if alone else f" ({header['run_id']})"
+    found = (tables.not_measured(rows), tables.checks(rows), tables.warnings(rows))
+    sections = [
+        Section(
+            f"What else to know{suffix}",
+            tables=tuple(table for table in found if table is not None),
+        ),
+        Section(f"Where it was measured{suffix}", tables=(tables.machine(header),)),
+    ]
+    if command := tables.command(header):
+        sections.append(Section(f"To measure it again{suffix}", code=command))
+    return [section for section in sections if section.tables or section.code]

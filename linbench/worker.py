@@ -1,0 +1,60 @@
+"""Case in, record out: what runs in the fresh process. Whatever goes wrong becomes a status."""
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from linbench.case import Case
+
+Send = Callable[[dict[str, Any]], None]
+
+
+def preload() -> None:
+    """Import what every job needs; called in the process that workers are forked from."""
+    import linbench.attention.fused
+    import linbench.attention.linformer
+    import linbench.attention.reference
+    import linbench.attention.vanilla
+    import linbench.encoder
+    import linbench.tasks  # noqa: F401
+
+
+def run(job: dict[str, Any], send: Send) -> dict[str, Any]:
+    """Measure one round of one case.
+
+    Args:
+        job: `case` (the fields of a Case), `plugins` (their specs) and the task's `options`.
+        send: Tells the process outside what is going on: `{"phase": ...}`.
+
+    Returns:
+        The fields of a record that measuring gives: `status` and what goes with it. An exception,
+        also `SystemExit`, is a status and a reason, never raised.
+    """
+    from linbench import attention
+    from linbench.tasks import TASKS
+
+    try:
+        case = Case.model_validate(job["case"])
+        send({"phase": "build"})
+        for spec in job["plugins"]:
+            attention.load_plugin(spec)
+        if reason := attention.unavailable(case.impl, case.device):
+            return {"status": "skipped", "reason": reason}
+        return TASKS[case.task](case, send, **job["options"])
+    except BaseException as error:  # a plug-in may raise anything, SystemExit included
+        return _failure(error)
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    import torch
+
+    text = " ".join(str(error).split())[:300]
+    reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    where = traceback.extract_tb(error.__traceback__)
+    if where:
+        last = where[-1]
+        reason += f" (in {last.name}, {last.filename.rsplit('/', 1)[-1]}:{last.lineno})"
+    out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in text
+    )
+    return {"status": "oom" if out_of_memory else "error", "reason": reason}
