@@ -28,14 +28,14 @@ class Journal:
         Raises:
             RunFileError: the file exists already, or cannot be written.
         """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-        except FileExistsError:
+        if path.exists():
             raise RunFileError(
                 f"run '{path}' exists already; choose another --name, or go on with "
                 f"--resume {path.stem}"
-            ) from None
+            )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         except OSError as error:
             raise RunFileError(
                 f"cannot write '{path}': {error.strerror}; choose another folder with --out"

@@ -18,8 +18,8 @@ def run_id(suite: str) -> str:
     return f"{suite}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
 
 
-def header(name: str, suite: Suite, device: str) -> Header:
-    """Return the header of a run that begins now."""
+def header(name: str, suite: Suite, device: str, busy: str | None = None) -> Header:
+    """Return the header of a run that begins now; `busy` says that others use the machine."""
     return Header.model_validate(
         {
             "run_id": name,
@@ -31,6 +31,7 @@ def header(name: str, suite: Suite, device: str) -> Header:
             "machine": Machine.model_validate(machine.describe()),
             "git": git(),
             "code": code_digest(suite.plugins),
+            "warnings": [busy] if busy else [],
         }
     )
 

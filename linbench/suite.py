@@ -312,5 +312,9 @@ def config_of(case: Case) -> AttentionConfig:
         num_layers=case.layers,
         k=case.k,
     )
-    chosen = {"sharing": case.sharing, "projection": case.projection, "order": case.order}
+    chosen: dict[str, Any] = {
+        "sharing": case.sharing,
+        "projection": case.projection,
+        "order": case.order,
+    }
     return replace(config, **{name: value for name, value in chosen.items() if value is not None})

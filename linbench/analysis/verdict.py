@@ -223,7 +223,7 @@ def _advice(evidence: Evidence, slope: Interval, reached: int | None) -> str:
 
 
 def _rounds_needed(estimate: Exponent, slope: Interval) -> int | None:
-    """Return about how many rounds would narrow the interval enough; None where it is so already."""
+    """Return about how many rounds would make the interval narrow; None where it is already."""
     half = ((slope.high or 0.0) - (slope.low or 0.0)) / 2
     goal = BAND / 2
     if half <= goal:
@@ -241,9 +241,9 @@ def _reached(law: Law) -> int | None:
     if law.terms[-1] == "1" or law.coefficients[-1] <= 0:
         return None
     goal = (2 if law.terms[-1] == "n²" else 1) * (1 - BAND)
-    low, high = 1.0, _HUGE
+    low, high = 2.0, _HUGE
     if law.slope(low) >= goal:
-        return 1
+        return 2
     while high / low > 1.001:  # the slope of a sum of rising powers rises
         middle = math.sqrt(low * high)
         low, high = (low, middle) if law.slope(middle) >= goal else (middle, high)

@@ -22,7 +22,7 @@ linbench sweeps sequence length n, projected dimension k and sharing mode over v
 fused exact attention and Linformer, measures time and peak memory in fresh processes, fits scaling
 laws with intervals and renders reports.
 
-Start with: linbench sweep --seq 512..65536, then: linbench report latest
+Start with `linbench sweep --seq 512..65536`, then `linbench report latest`.
 
 Exit codes: 0 done, 1 a regression, failed assertion or wrong case, 2 wrong usage or input,
 3 no verdict possible, 130 interrupted (what was measured is kept).
@@ -32,6 +32,7 @@ app = typer.Typer(
     name="linbench",
     help=HELP,
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

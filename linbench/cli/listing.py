@@ -43,7 +43,7 @@ def _runs(results: Path) -> list[dict[str, Any]]:
     from linbench.errors import RunFileError
     from linbench.record import read
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for path in run_files(results):
         try:
             with warnings.catch_warnings():

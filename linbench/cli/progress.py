@@ -84,7 +84,7 @@ class Progress:
         later = self._suite.rounds - round_ - 1
         left_s = now_s + later * (all_s if round_ == 0 else now_s)
         left_s = max(0.0, min(left_s, state.left_s()))
-        return "?" if not math.isfinite(left_s) else f"{left_s // 60:.0f}:{left_s % 60:02.0f}"
+        return "?" if not math.isfinite(left_s) else f"{int(left_s) // 60}:{int(left_s) % 60:02d}"
 
     def __exit__(
         self,

@@ -28,7 +28,7 @@ def show(
         return
     from rich.console import Console
 
-    from linbench.cli.tables import records_table
+    from linbench.cli.tables import print_reasons, records_table
 
     machine = header.machine
     print(f"run      {header.run_id}, {header.created}, linbench {header.linbench}")
@@ -40,6 +40,8 @@ def show(
         print(f"git      {str(header.git.get('commit'))[:12]}{dirty}")
     print()
     Console().print(records_table(records), highlight=False)
+    print()
+    print_reasons(records)
     for record in records:
         for warning in record.warnings:
             where = f"{record.case.label} n={record.case.seq} round {record.round}"

@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from linbench.case import Case
     from linbench.journal import Journal
+    from linbench.record import Record
     from linbench.suite import Suite
 
 GRID = "Grid"
@@ -107,13 +108,10 @@ def sweep(
     OUT/NAME.jsonl, so that nothing is lost when the sweep is interrupted.
 
     Examples:
-      linbench sweep --seq 512..65536
-
-      linbench sweep smoke
-
-      linbench sweep --impl sdpa,linformer --k 128,n/4 --scope core --dry-run
-
-      linbench sweep --impl sdpa,mine=attention.py:build --seq 1024..8192
+    - `linbench sweep --seq 512..65536`
+    - `linbench sweep smoke`
+    - `linbench sweep --impl sdpa,linformer --k 128,n/4 --scope core --dry-run`
+    - `linbench sweep --impl sdpa,mine=attention.py:build --seq 1024..8192`
     """
     settings = _given(ctx.params)
     if resume:
@@ -155,19 +153,18 @@ def _choose(suite: str | None, settings: dict[str, Any]) -> "Suite":
 
 def _new(suite: "Suite", out: Path, name: str | None, *, as_json: bool) -> None:
     from linbench import provenance
+    from linbench.errors import UsageError
     from linbench.journal import Journal
-
-    device = _device(suite)
     from linbench.suite import expand
 
+    device = _device(suite)
     cases, left_out = expand(suite, device)
     run_id = name or provenance.run_id(suite.name)
     if "/" in run_id or run_id in (".", "..", "latest"):
-        from linbench.errors import UsageError
-
         raise UsageError(f"--name '{run_id}' is no file name; use letters, digits and dashes")
+    busy = _warn_if_busy()
     with _executor(suite) as measure:  # loads torch while the parent goes on
-        header = provenance.header(run_id, suite, device)
+        header = provenance.header(run_id, suite, device, busy)
         with Journal.create(out / f"{run_id}.jsonl", header) as journal:
             _measure(suite, cases, left_out, journal, measure, as_json=as_json)
 
@@ -199,8 +196,19 @@ def _resume(
                 "them knowingly with --force"
             )
         note = [f"resumed with --force: {difference}" for difference in differs]
+        if busy := _warn_if_busy():
+            note.append(busy)
         with _executor(chosen) as measure:
             _measure(chosen, cases, left_out, journal, measure, as_json=as_json, note=note)
+
+
+def _warn_if_busy() -> str | None:
+    from linbench.probes import machine
+
+    busy = machine.busy()
+    if busy:
+        print(f"linbench: warning: {busy}", file=sys.stderr)
+    return busy
 
 
 def _device(suite: "Suite") -> str:
@@ -247,6 +255,10 @@ def _measure(
         record = measure(case, round_)
         return record.model_copy(update={"warnings": [*record.warnings, *note]}) if note else record
 
+    def keep(record: "Record") -> None:
+        journal.append(record)
+        progress.took(record)
+
     interrupted = False
     with Progress(suite, len(cases), quiet=as_json) as progress:
         try:
@@ -254,7 +266,7 @@ def _measure(
                 cases,
                 _plan(suite),
                 measured,
-                lambda record: (journal.append(record), progress.took(record))[0],
+                keep,
                 free_bytes=machine.available_bytes() * 0.9,
                 done=journal.records,
                 visiting=progress.visiting,

@@ -64,14 +64,14 @@ def records_table(records: Sequence[Record]) -> Table:
         table.add_column(name)
     for name in ("n", "rounds", "time", "± 95 %", "peak memory"):
         table.add_column(name, justify="right")
-    table.add_column("status", overflow="fold")
+    table.add_column("status")
     for case, group in cases.items():
         table.add_row(
             case.label,
             *(str(getattr(case, name)) for name in varying),
             str(case.seq),
             *_measured_cells([r for r in group if r.status == "ok"]),
-            _status([r for r in group if r.status != "ok"]),
+            ", ".join(dict.fromkeys(r.status for r in group)),
         )
     return table
 
@@ -91,20 +91,23 @@ def _measured_cells(ok: Sequence[Record]) -> list[str]:
     ]
 
 
-def _status(others: Sequence[Record]) -> str:
-    return "; ".join(dict.fromkeys(f"{r.status}: {r.reason}" for r in others)) or "ok"
+def print_reasons(records: Sequence[Record]) -> None:
+    """List why cases were not measured, one line each."""
+    for case, group in by_case(records).items():
+        for reason in dict.fromkeys(f"{r.status}: {r.reason}" for r in group if r.status != "ok"):
+            print(f"{case.label} {case.scope} n={case.seq} {reason}")
 
 
 def closing(journal: "Journal", cases: Sequence[Case], left_out: dict[str, str]) -> None:
     """Print what a sweep gave and what to do next."""
     console = Console()
     console.print(records_table(journal.records), highlight=False)
+    print()
+    print_reasons(journal.records)
     print_left_out(left_out)
     measured = {record.case for record in journal.records if record.status == "ok"}
     warned = sum(bool(record.warnings) for record in journal.records)
-    print(
-        f"\n{len(measured)} of {len(cases)} cases measured, {len(journal.records)} records", end=""
-    )
+    print(f"{len(measured)} of {len(cases)} cases measured, {len(journal.records)} records", end="")
     print(f", {warned} with warnings ('linbench show {journal.path.stem}')" if warned else "")
     print(f"run file: {journal.path}")
     print(f"next: linbench report {journal.path}")

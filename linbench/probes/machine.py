@@ -16,6 +16,10 @@ import psutil
 from linbench.probes import nvml
 
 
+BUSY_CORES = 0.3
+"""Cores in use by others from which on a sweep warns."""
+
+
 def describe() -> dict[str, Any]:
     """Return what this machine is, for the header of a run.
 
@@ -98,6 +102,17 @@ def governor() -> str | None:
         return Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").read_text().strip()
     except OSError:
         return None
+
+
+def busy(interval_s: float = 0.2) -> str | None:
+    """Say that other programs use the processor now, which makes times long and noisy; or None."""
+    used = psutil.cpu_percent(interval_s) / 100 * (os.cpu_count() or 1)
+    if used < BUSY_CORES:
+        return None
+    return (
+        f"other programs use {used:.1f} of {os.cpu_count()} cores; times will be too long and "
+        "noisy: wait until they are done"
+    )
 
 
 def available_bytes() -> int:

@@ -116,8 +116,11 @@ def compare(case: Case, of: Subject, result: Any) -> dict[str, Any]:
 def _errors(case: Case, of: Subject, result: Any) -> list[float]:
     """Return the relative error of the output, and of each gradient over GRADIENT_SLACK."""
     picked = [x.detach()[of.items].requires_grad_(of.gradient is not None) for x in of.inputs]
-    rows = reference.core_rows if case.scope == "core" else reference.layer_rows
-    wanted = rows(of.attentions[0], *picked, of.rows)
+    if case.scope == "core":
+        q, k, v = picked
+        wanted = reference.core_rows(of.attentions[0], q, k, v, of.rows)
+    else:
+        wanted = reference.layer_rows(of.attentions[0], picked[0], of.rows)
     errors = [_relative(rows_of(output_of(result), of), wanted)]
     if of.gradient is None:
         return errors

@@ -4,7 +4,7 @@ import contextlib
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -107,7 +107,7 @@ def step(case: Case, of: Subject) -> Callable[[], Any]:
     if case.scope == "core":
         if not hasattr(of.module, "core"):
             raise TypeError(f"'{case.impl}' has no core(q, k, v), which --scope core measures")
-        forward = of.module.core
+        forward = cast("Callable[..., Tensor]", of.module.core)
     if case.compile:
         forward = torch.compile(forward, dynamic=False)
     if case.mode == "forward":
@@ -147,11 +147,14 @@ def measure_memory(case: Case, call: Callable[[], Any]) -> tuple[Any, dict[str, 
     (result, allocated, no_events), resident, no_mark = memory.resident_peak(
         lambda: memory.allocation_peak(call)
     )
-    peak, source = (resident, "rss_hwm") if allocated is None else (allocated, "cpu_allocator")
+    if allocated is None:
+        peak_bytes, source = resident, "rss_hwm"
+    else:
+        peak_bytes, source = allocated, "cpu_allocator"
     reasons = {"cpu_allocator_bytes": no_events, "rss_hwm_bytes": no_mark}
     return result, {
-        "peak_bytes": peak,
-        "source": None if peak is None else source,
+        "peak_bytes": peak_bytes,
+        "source": None if peak_bytes is None else source,
         "cpu_allocator_bytes": allocated,
         "rss_hwm_bytes": resident,
         "reasons": {name: reason for name, reason in reasons.items() if reason},

@@ -1,4 +1,4 @@
-"""Run files made from a known law and known noise: the truth that estimates are held against."""
+"""Series and run files made from a known law and known noise: the truth for estimates to meet."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -7,11 +7,47 @@ from typing import Any
 import numpy as np
 
 from linbench import record
+from linbench.analysis.series import Cell, Metric, Series, Setup, mark_disturbed
 from linbench.case import Case
 from linbench.record import Check, Header, Machine, Memory, Record
 
 Law = Callable[[int], float]
 SIZES = tuple(512 * 2**i for i in range(8))
+
+
+PLUGIN = Setup(
+    run_id="synthetic", fingerprint="machine-a", impl="plugin", k=None, sharing=None,
+    projection=None, order=None, scope="core", mode="forward", d_model=256, heads=4, layers=1,
+    batch=1, tokens=None, dtype="float32", device="cpu", compile=False,
+)  # fmt: skip
+
+
+def series(
+    rng: np.random.Generator,
+    law: Law,
+    *,
+    sizes: Iterable[int] = SIZES,
+    rounds: int | Mapping[int, int] = 5,
+    calls: int | Mapping[int, int] = 5,
+    call_noise: float = 0.02,
+    drift: float = 0.02,
+    outliers: float = 0.03,
+    metric: Metric = "time",
+    setup: Setup = PLUGIN,
+) -> Series:
+    """A series with the noise of `measured`, made without a run file."""
+    sizes = tuple(sizes)
+    rounds = rounds if isinstance(rounds, Mapping) else dict.fromkeys(sizes, rounds)
+    calls = calls if isinstance(calls, Mapping) else dict.fromkeys(sizes, calls)
+    shifts = rng.normal(0, drift, max(rounds.values())) if drift else np.zeros(99)
+    cells = []
+    for n in sizes:
+        for index in range(rounds[n]):
+            noise = rng.normal(shifts[index], call_noise, calls[n])
+            slow = np.where(rng.random(calls[n]) < outliers, rng.uniform(1.2, 3.0, calls[n]), 1.0)
+            value = law(n) * float(np.median(np.exp(noise) * slow))
+            cells.append(Cell(n, index, value, calls[n], None))
+    return Series(setup, metric, mark_disturbed(cells))
 
 
 def header(run_id: str = "synthetic", fingerprint: str = "machine-a") -> Header:

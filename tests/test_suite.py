@@ -1,0 +1,135 @@
+"""Suites: from files and flags to cases."""
+
+from pathlib import Path
+
+import pytest
+
+from linbench import suite
+from linbench.errors import UsageError
+
+
+def cases_of(**settings):
+    return suite.expand(suite.read(settings), "cpu")[0]
+
+
+def test_the_grid_is_the_product_of_its_axes():
+    """k and sharing multiply Linformer's cases only: 4 n x (vanilla + sdpa + 2 linformer)."""
+    cases = cases_of(
+        impl="vanilla,sdpa,linformer", seq="256..2048", k="64", sharing="headwise,layerwise"
+    )
+    assert len(cases) == 16
+    assert {case.k for case in cases if case.impl != "linformer"} == {None}
+    assert {case.sharing for case in cases if case.impl == "linformer"} == {"headwise", "layerwise"}
+
+
+def test_k_above_n_is_left_out_and_listed():
+    """Single combinations with k > n are left out with the reason; the rest stays."""
+    cases, left_out = suite.expand(
+        suite.read({"impl": "linformer", "seq": "64..256", "k": "128"}), "cpu"
+    )
+    assert [case.seq for case in cases] == [128, 256]
+    assert list(left_out) == ["linformer k=128 headwise n=64"]
+    assert "longer than the sequence" in left_out["linformer k=128 headwise n=64"]
+
+
+def test_k_above_every_n_is_an_error_though_others_remain():
+    """An implementation that was asked for and has no possible case at all is no silent omission."""
+    with pytest.raises(UsageError, match="no combination of 'linformer' is possible: k=128"):
+        cases_of(impl="vanilla,linformer", seq="64", k="128")
+
+
+def test_a_fraction_of_n_keeps_its_rule():
+    """k = n/4 grows with n, and the case remembers the rule."""
+    cases = cases_of(impl="linformer", seq="256..1024", k="n/4")
+    assert [(case.seq, case.k, case.k_rule) for case in cases] == [
+        (256, 64, "n/4"), (512, 128, "n/4"), (1024, 256, "n/4"),
+    ]  # fmt: skip
+
+
+def test_tokens_set_the_batch():
+    """With a fixed number of tokens the batch shrinks as n grows; uneven ones are left out."""
+    settings = suite.read({"impl": "sdpa", "seq": "512..4096,3000", "tokens": 4096})
+    cases, left_out = suite.expand(settings, "cpu")
+    assert [(case.seq, case.batch) for case in cases] == [(512, 8), (1024, 4), (2048, 2), (4096, 1)]
+    assert "multiple" in left_out["sdpa n=3000"]
+
+
+def test_a_plugin_takes_the_axes_it_names():
+    """NAME=spec@k multiplies a plug-in by k; without it k does not apply."""
+    cases = cases_of(impl=["a=x.py:build@k", "b=x.py:build"], seq="512", k="64,128")
+    assert [(case.impl, case.k) for case in cases] == [("a", 64), ("a", 128), ("b", None)]
+    assert suite.read({"impl": ["a=x.py:build@k", "sdpa"]}).plugins == ["a=x.py:build"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"heads": "3"}, "--heads 3 does not divide --d-model 256"),
+        ({"impl": "vanila"}, "did you mean 'vanilla'?"),
+        ({"impl": "mine=nothing"}, "expected NAME=module:builder"),
+        ({"impl": "mine=x.py:b@q"}, "names the axis 'q'"),
+        ({"dtype": "float23"}, "did you mean 'float32'?"),
+        ({"device": "gpu"}, "--device 'gpu' is unknown"),
+        ({"sharing": "layer-wise"}, "did you mean 'layerwise'?"),
+        ({"scope": "layers"}, "did you mean 'layer'?"),
+        ({"rounds": 0}, "--rounds 0"),
+        ({"rounds": "many"}, "--rounds 'many'"),
+        ({"batch": "2", "tokens": "1024"}, "exclude each other"),
+        ({"layers": "4"}, "add --scope encoder"),
+        ({"sequence": "512"}, "setting 'sequence' is unknown"),
+        ({"shraing": "kv"}, "did you mean 'sharing'?"),
+        ({"seq": "4096..512"}, "inverted"),
+    ],
+)
+def test_bad_settings(settings, says):
+    """A bad setting is one line that names the value and the remedy."""
+    with pytest.raises(UsageError) as caught:
+        cases_of(**settings)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_flags_override_the_file(tmp_path):
+    """A suite file's settings hold unless a flag says otherwise; the name is the file's."""
+    path = tmp_path / "mine.toml"
+    path.write_text('seq = "512..1024"\nk = [64, "n/8"]\nimpl = "linformer"\n')
+    read = suite.load(str(path), {"seq": "2048"})
+    assert (read.name, read.seq, read.k) == ("mine", [2048], ["64", "n/8"])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("seq = [512", "cannot be read as TOML"),
+        ('sek = "512"', "did you mean 'seq'?"),
+        ('seq = "x"', "--seq 'x' is not a size"),
+    ],
+)
+def test_broken_suite_files(tmp_path, text, says):
+    """A broken suite file is an error that names the file."""
+    path = tmp_path / "broken.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match="broken.toml") as caught:
+        suite.load(str(path), {})
+    assert says in str(caught.value)
+
+
+def test_unknown_suite():
+    """The nearest name is suggested."""
+    with pytest.raises(UsageError, match="did you mean 'scaling'"):
+        suite.load("scalling", {})
+
+
+@pytest.mark.parametrize("path", sorted(Path("suites").glob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_suites_are_valid(path):
+    """Every suite in suites/ can be read, expanded, and says what it is for."""
+    read = suite.load(str(path), {})
+    cases, _ = suite.expand(read, "cpu")
+    assert cases
+    assert read.description
+
+
+def test_a_suite_survives_the_run_file():
+    """What the header of a run holds reads back as the same suite: resuming relies on it."""
+    read = suite.load("scaling", {"budget": "none", "precision": "1%"})
+    assert suite.read(read.model_dump(mode="json")) == read
