@@ -16,7 +16,7 @@ Outcome = Literal["holds", "fails", "cannot tell"]
 GRAMMAR = "for instance 'linformer:time<=1.15' or 'linformer k=128/sdpa:time@8192<0.5'"
 
 _FORM = re.compile(
-    r"(?P<name>[^:<>=@]+):(?P<metric>\w+)(?:@(?P<n>\d+))?\s*(?P<sign><=|>=|<|>)\s*(?P<bound>\S+)"
+    r"(?P<name>[^:<>@]+):(?P<metric>\w+)(?:@(?P<n>\d+))?\s*(?P<sign><=|>=|<|>)\s*(?P<bound>\S+)"
 )
 _SIGNS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,

@@ -126,13 +126,14 @@ def _errors(case: Case, of: Subject, result: Any) -> list[float]:
         return errors
     into = rows_of(of.gradient, of)
     grads = torch.autograd.grad(wanted, [*picked, *of.parameters], into, allow_unused=True)
+    largest = max(float(want.abs().max()) for want in grads if want is not None)
     for got, want in zip(result[1], grads, strict=True):
         if want is None:
             continue
         if got is None:
             raise Wrong("gave no gradient for an input or a weight that takes part")
         same = got[of.items] if len(errors) <= len(picked) else got
-        errors.append(_relative(same.double(), want.double()) / GRADIENT_SLACK)
+        errors.append(_relative(same.double(), want.double(), largest) / GRADIENT_SLACK)
     return errors
 
 
@@ -155,8 +156,13 @@ def _encoder_errors(of: Subject, output: Tensor) -> list[float]:
     return [*errors, _relative(rows_of(output, of), rows_of(again, of))]
 
 
-def _relative(got: Tensor, wanted: Tensor) -> float:
-    """Return the largest absolute difference over the largest absolute wanted value."""
-    largest = float(wanted.detach().abs().max())
+def _relative(got: Tensor, wanted: Tensor, context: float = 0.0) -> float:
+    """Return the largest absolute difference over the largest absolute wanted value.
+
+    A wanted value that is zero but for rounding (softmax does not see a bias of the keys, say) is
+    held against `context`, the largest value around it, instead.
+    """
+    own = float(wanted.detach().abs().max())
+    scale = own if own > 1e-9 * context else context
     difference = float((got.detach() - wanted.detach()).abs().max())
-    return difference / largest if largest else difference
+    return difference / scale if scale else difference

@@ -13,6 +13,10 @@ BASE = dataclasses.replace(PLUGIN, impl="vanilla")
 FUSED = dataclasses.replace(PLUGIN, impl="sdpa")
 
 
+def _second(_):
+    return 1.0
+
+
 def _pair(rng, star, **noise):
     """A quadratic baseline and a linear candidate that cross at n = star."""
     return (
@@ -77,7 +81,7 @@ def test_ratios_are_paired_within_rounds():
     shared = rng.normal(0, 0.5, 5)
     series = []
     for setup, factor in ((BASE, 1.0), (PLUGIN, 2.0)):
-        one = synthetic.series(rng, lambda n: 1.0, drift=0.0, outliers=0.0, setup=setup)
+        one = synthetic.series(rng, _second, drift=0.0, outliers=0.0, setup=setup)
         cells = [
             dataclasses.replace(cell, value=cell.value * factor * np.exp(shared[cell.round]))
             for cell in one.cells

@@ -12,18 +12,14 @@ from linbench.analysis.exponent import expected_exponent, exponent, local_slopes
 TRIES = 700
 
 
-@pytest.mark.parametrize("truth", [1.0, 1.5, 2.0])
+FEWER_CALLS = dict(zip(synthetic.SIZES, (9, 9, 9, 5, 3, 1, 1, 1), strict=True))
+FEWER_ROUNDS = dict(zip(synthetic.SIZES, (5, 5, 5, 5, 5, 4, 4, 3), strict=True))
+
+
 @pytest.mark.parametrize(
-    ("calls", "rounds"),
-    [
-        (5, 5),
-        (1, 5),
-        (
-            dict(zip(synthetic.SIZES, (9, 9, 9, 5, 3, 1, 1, 1), strict=True)),
-            dict(zip(synthetic.SIZES, (5, 5, 5, 5, 5, 4, 4, 3), strict=True)),
-        ),
-    ],
-    ids=["five calls a round", "one call a round", "fewer calls and rounds at large n"],
+    ("truth", "calls", "rounds"),
+    [(1.0, 5, 5), (1.5, 5, 5), (2.0, 5, 5), (1.5, 1, 5), (2.0, FEWER_CALLS, FEWER_ROUNDS)],
+    ids=["n", "n^1.5", "n²", "one call a round", "fewer calls and rounds at large n"],
 )
 def test_intervals_of_exponents_cover_at_95_percent(truth, calls, rounds):
     """Call noise, round drift and slow outliers leave 93 to 97 of 100 intervals on the truth."""
@@ -87,7 +83,7 @@ def test_two_sizes_give_no_exponent_and_one_round_no_interval():
 
 
 def test_local_slopes_follow_a_curve():
-    """a + cn² starts flat and ends at 2, pair by pair of neighbours."""
+    """A sum a + cn² starts flat and ends at 2, pair by pair of neighbours."""
     found = local_slopes(_plain((64, 256, 1024, 65536), law=lambda n: 1e4 + n * n))
     slopes = [slope.value for _, _, slope in found]
     assert slopes == sorted(slopes)
@@ -110,7 +106,7 @@ def test_local_slopes_follow_a_curve():
     ],
 )
 def test_theory_is_known_for_the_built_in_implementations_only(change, time, memory):
-    """k in proportion to n adds one to Linformer's exponent, a fixed number of tokens takes one."""
+    """Making k follow n adds one to Linformer's exponent, a fixed number of tokens takes one."""
     setup = dataclasses.replace(PLUGIN, **change)
     assert expected_exponent(setup, "time") == time
     assert expected_exponent(setup, "memory") == memory

@@ -12,6 +12,10 @@ from linbench.analysis.tables import load_all
 from linbench.record import Memory
 
 
+def _second(_):
+    return 1.0
+
+
 def _frame(tmp_path, records, name="run", fingerprint="machine-a"):
     head = synthetic.header(name, fingerprint)
     return record.load(synthetic.write(tmp_path / f"{name}.jsonl", records, head))[1]
@@ -30,14 +34,14 @@ def test_only_records_with_status_ok_are_measurements(tmp_path):
 
 def test_a_cell_is_the_median_of_its_calls(tmp_path):
     """The value of a round can be read off the run file."""
-    one = synthetic.measured(np.random.default_rng(0), lambda n: 1.0, sizes=(512,), rounds=1)[0]
+    one = synthetic.measured(np.random.default_rng(0), _second, sizes=(512,), rounds=1)[0]
     one = one.model_copy(update={"seconds": [3.0, 1.0, 9.0, 2.0, 2.5]})
     (series,) = series_of(_frame(tmp_path, [one]), "time")
     assert [(cell.value, cell.calls) for cell in series.cells] == [(2.5, 5)]
 
 
 def test_cases_of_one_rule_for_k_are_one_series(tmp_path):
-    """k = n/4 differs at every n, and is one series named by its rule; fixed k are others."""
+    """The k of n/4 differs at every n, and is one series named by its rule; fixed k are others."""
     rng = np.random.default_rng(0)
     records = []
     for n in (512, 1024):
@@ -70,7 +74,7 @@ def test_batches_that_follow_from_tokens_stay_in_one_series(tmp_path):
 def test_a_round_measured_twice_counts_once(tmp_path):
     """After a resumed run the later record of a round stands."""
     rng = np.random.default_rng(0)
-    one = synthetic.measured(rng, lambda n: 1.0, sizes=(512,), rounds=1)[0]
+    one = synthetic.measured(rng, _second, sizes=(512,), rounds=1)[0]
     records = [one, one.model_copy(update={"seconds": [7.0]})]
     (series,) = series_of(_frame(tmp_path, records), "time")
     assert [cell.value for cell in series.cells] == [7.0]
@@ -80,7 +84,7 @@ def test_memory_that_is_unknown_or_nothing_is_no_measurement(tmp_path):
     """A peak of null or 0 bytes has no logarithm and adds no size."""
     rng = np.random.default_rng(0)
     sizes = (512, 1024, 2048)
-    records = synthetic.measured(rng, lambda n: 1.0, lambda n: 4 * n, sizes=sizes, rounds=1)
+    records = synthetic.measured(rng, _second, lambda n: 4 * n, sizes=sizes, rounds=1)
     records[0] = records[0].model_copy(update={"memory": None})
     records[1] = records[1].model_copy(update={"memory": Memory(peak_bytes=0)})
     (series,) = series_of(_frame(tmp_path, records), "memory")
@@ -118,7 +122,7 @@ def test_series_come_in_the_order_a_reader_expects(tmp_path):
         ("vanilla", None, None),
     ):
         of = {"impl": impl, "k": k, "sharing": sharing, "sizes": (512,), "rounds": 1}
-        records += synthetic.measured(rng, lambda n: 1.0, **of)
+        records += synthetic.measured(rng, _second, **of)
     labels = [one.setup.label for one in series_of(_frame(tmp_path, records), "time")]
     assert labels == [
         "vanilla", "sdpa", "linformer k=64 kv", "linformer k=256 headwise", "linformer k=256 kv",
@@ -143,7 +147,7 @@ def test_a_round_far_slower_than_the_others_is_marked():
     cells = _cells([1.0, 1.02, 40.0], [2.0, 2.04, 1.98])
     assert _marked(cells) == [(512, 2)]
     series = dataclasses.replace(
-        synthetic.series(np.random.default_rng(0), lambda n: 1.0), cells=mark_disturbed(cells)
+        synthetic.series(np.random.default_rng(0), _second), cells=mark_disturbed(cells)
     )
     assert 1.0 <= series.point(512).value.value <= 1.02
     assert (series.point(512).rounds, series.point(512).disturbed) == (3, 1)

@@ -9,18 +9,17 @@ from synthetic import PLUGIN
 
 from linbench.analysis.scaling import scaling_of
 
-TRIES = 60
+TRIES, FEW = 60, 30
 SMALL = (128, 256, 512, 1024, 2048)
 NOISE = {
     "as usual": {},
-    "one call a round": {"calls": 1},
-    "three rounds": {"rounds": 3, "calls": 3},
+    "three rounds of one call": {"rounds": 3, "calls": 1},
 }
 
 
-def _words(law, **noise):
+def _words(law, tries=FEW, **noise):
     rng = np.random.default_rng(7)
-    tries = (scaling_of(synthetic.series(rng, law, **noise)) for _ in range(TRIES))
+    tries = (scaling_of(synthetic.series(rng, law, **noise)) for _ in range(tries))
     return [one.verdict.word for one in tries]
 
 
@@ -38,14 +37,14 @@ def _words(law, **noise):
 )
 def test_verdicts_on_powers_are_right(truth, right, noise):
     """In under 2 of 100 does a verdict name another law; most name the right one."""
-    words = _words(truth, **noise)
+    words = _words(truth, TRIES, **noise)
     assert sum(word not in (right, "inconclusive") for word in words) < 0.02 * TRIES
     assert words.count(right) > 0.8 * TRIES
 
 
 @pytest.mark.parametrize("noise", NOISE.values(), ids=NOISE)
 @pytest.mark.parametrize("sizes", [synthetic.SIZES, SMALL], ids=["to 64k", "to 2k"])
-@pytest.mark.parametrize("fixed", [1e3, 1e4, 1e5, 1e7])
+@pytest.mark.parametrize("fixed", [1e3, 1e5, 1e7])
 def test_a_large_intercept_never_gives_a_false_verdict(fixed, sizes, noise):
     """Linear cost under a fixed cost of any size is linear or inconclusive."""
     words = _words(lambda n: 1e-8 * (fixed + n), sizes=sizes, **noise)
