@@ -22,7 +22,7 @@ ITEMSIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 START_S = {"cpu": 0.15, "cuda": 2.0}
 """A worker's start, its modules and inputs; on a GPU its context too."""
 
-SAMPLING_S = 0.5
+SAMPLING_S = 0.3
 """Warm-up and sampling of a call that is short against it."""
 
 

@@ -241,4 +241,5 @@ def _around(value: float, mean: Interval) -> Interval:
     value = _snap(value)
     if mean.low is None or mean.high is None:
         return Interval(value)
-    return Interval(value, min(mean.low, value), max(mean.high, value))
+    low, high = min(mean.low, value), max(mean.high, value)
+    return Interval(value, low, high) if high - low > _EXACT else Interval(value, value, value)

@@ -10,14 +10,14 @@ from typing import Any
 CLOCK_FLOOR_S = 50e-6
 """A sample shorter than this holds several calls: 1000 times what the clock resolves (≈ 50 ns)."""
 
-TARGET_S = 0.25
+TARGET_S = 0.15
 """Time spent sampling in one round. Rounds, not calls, are the independent unit: few calls do."""
 
 MIN_SAMPLES = 3
 LONG_CALL_S = 1.0
 """Calls longer than this are sampled once a round."""
 
-WARM_UP_S = 0.25
+WARM_UP_S = 0.2
 STEADY = 0.05
 """Warm-up ends when a call is within 5 % of the median of the three before it, or at its cap."""
 

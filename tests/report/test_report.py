@@ -135,7 +135,7 @@ def test_sharing_modes_stand_side_by_side(tmp_path):
     time, memory = figure.rows[0]
     assert [line.label for line in time.lines] == ["none", "layerwise"]
     assert time.y_label == "relative to headwise"
-    assert all(interval.within(1.4, 1.6) for interval in time.lines[0].y)
+    assert all(interval.value == pytest.approx(1.5, rel=0.05) for interval in time.lines[0].y)
     assert all(interval.value == 1.0 for interval in memory.lines[1].y)
 
 
@@ -147,7 +147,7 @@ def test_the_summary_says_where_linformer_wins_and_where_not(sweep):
     star = re.search(r"crossing at n\* = (\d+) \[(\d+), (\d+)\]", sentence)
     value, low, high = map(int, star.groups())
     assert low < value < high
-    assert 1024 < low
+    assert low > 1024
     assert high < 2048
 
 
