@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +11,13 @@ from linbench.attention import AttentionConfig, costs
 from linbench.errors import UsageError
 from linbench.ranges import resolve_k
 
+_UNBOUNDED = 2**44
+# where a window does not divide that n, so that counts cannot be taken there
+_THEORY: dict[tuple[str, Metric], float] = {
+    ("linformer", "time"): 1.0,
+    ("linformer", "memory"): 1.0,
+    ("linformer", "energy"): 1.0,
+}
 _ITEMSIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 
 
@@ -52,8 +60,27 @@ def predicted_exponent(setup: Setup, metric: Metric, sizes: Sequence[int]) -> fl
     known = [c.peak_bytes if metric == "memory" else c.flops for c in counted if c is not None]
     if len(known) < len(sizes) or len(sizes) < 2 or min(known) <= 0:
         return None
-    slope, _ = np.polyfit(np.log(sizes), np.log(known), 1)
+    # as floats: the counts of an n without bound are beyond 64 bits
+    slope, _ = np.polyfit(np.log(sizes), np.log(np.asarray(known, dtype=np.float64)), 1)
     return float(slope)
+
+
+def expected_exponent(setup: Setup, metric: Metric) -> float | None:
+    """Return the exponent that theory gives for n without bound, None where it is not known.
+
+    It is what the exact counts come to: exact attention does O(n²) work, and stores the n by n
+    matrix only where it is written out. Linformer is O(nk) (Wang et al. 2020, arXiv 2006.04768), so
+    quadratic again in time where k follows n; its memory then is so only where gradients of E and F
+    are held, since resident weights are not part of a call's peak. At a fixed number of tokens the
+    batch shrinks as 1/n, which takes one from every exponent.
+    """
+    alone = replace(setup, tokens=None, batch=1)
+    slope = predicted_exponent(alone, metric, (_UNBOUNDED, 4 * _UNBOUNDED))
+    if slope is None:
+        slope = _THEORY.get((setup.impl, metric))
+    if slope is None:
+        return None
+    return float(round(slope)) - (1.0 if setup.tokens else 0.0)
 
 
 def needed_n(setup: Setup, metric: Metric, expected: float, n_max: int) -> int | None:

@@ -4,21 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from linbench.analysis.series import Metric, Series, Setup
+from linbench.analysis.series import Series
 from linbench.analysis.stats import Interval, difference
 
 TAIL_SPAN = 4.0
 TAIL_SIZES = 3
-_THEORY: dict[tuple[str, Metric], float] = {
-    ("vanilla", "time"): 2.0,
-    ("vanilla", "memory"): 2.0,
-    ("sdpa", "time"): 2.0,
-    ("sdpa", "memory"): 1.0,
-    ("xformers", "time"): 2.0,
-    ("xformers", "memory"): 1.0,
-    ("linformer", "time"): 1.0,
-    ("linformer", "memory"): 1.0,
-}
 
 
 @dataclass(frozen=True)
@@ -100,18 +90,3 @@ def local_slopes(series: Series) -> list[tuple[int, int, Interval]]:
         low, high = (None if end is None else end / scale for end in (gap.low, gap.high))
         slopes.append((small, large, Interval(gap.value / scale, low, high)))
     return slopes
-
-
-def expected_exponent(setup: Setup, metric: Metric) -> float | None:
-    """Return the exponent that theory gives for n without bound, None where it is not known.
-
-    Exact attention does O(n²) work; written out it stores the n by n matrix too, fused it does not.
-    Linformer is O(nk), so quadratic again where k follows n (Wang et al. 2020, arXiv 2006.04768).
-    At a fixed number of tokens the batch shrinks as 1/n, which takes one from every exponent.
-    """
-    theory = _THEORY.get((setup.impl, "time" if metric == "energy" else metric))
-    if theory is None:
-        return None
-    if isinstance(setup.k, str) and "n" in setup.k:
-        theory += 1.0
-    return theory - 1.0 if setup.tokens else theory

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from linbench.analysis.counts import needed_n, predicted_exponent
+from linbench.analysis.counts import expected_exponent, needed_n, predicted_exponent
 from linbench.analysis.crossover import Crossover, crossover
-from linbench.analysis.exponent import Exponent, expected_exponent, exponent, local_slopes
+from linbench.analysis.exponent import Exponent, exponent, local_slopes
 from linbench.analysis.laws import Law, fit_laws
 from linbench.analysis.series import (
     EXACT,

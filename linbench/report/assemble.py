@@ -89,11 +89,31 @@ def _summary(
     panels: Mapping[Panel, Mapping[Metric, Sequence[Scaling]]],
 ) -> tuple[str, ...]:
     sentences = [_measured(header, rows) for header in headers]
+    if disturbed := _disturbed(panels):
+        sentences.append(disturbed)
     for panel, of_panel in panels.items():
         if len(panels) > 1:
             sentences.append(f"At {_title(panel, panels)}:")
         sentences += summary.sentences(of_panel)
     return tuple(sentences)
+
+
+def _disturbed(panels: Mapping[Panel, Mapping[Metric, Sequence[Scaling]]]) -> str | None:
+    """Say how many rounds something else on the machine slowed down, if any."""
+    points = [
+        point
+        for of_panel in panels.values()
+        for one in of_panel.get("time", ())
+        for point in one.points
+    ]
+    count = sum(point.disturbed for point in points)
+    if not count:
+        return None
+    return (
+        f"{words.plural(count, 'round')} of {sum(point.rounds for point in points)} took 1.5 times "
+        "as long as the other rounds of the case or more: something else ran on the machine. These "
+        "have no weight in any estimate, and are in the run file and in the count of rounds."
+    )
 
 
 def _measured(header: Mapping[str, Any], rows: Rows) -> str:

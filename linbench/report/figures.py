@@ -111,6 +111,8 @@ def _style(line: Line, index: int, setups: Sequence[Setup]) -> Style:
     marker = (
         order[place % len(_MARKERS)] if isinstance(order, tuple) else order.get(setup.impl, "*")
     )
+    if isinstance(setup.k, str) and "n" in setup.k:  # k follows n: another law, another look
+        return Style(_lighter(hue, light), marker, _DASHES[1])
     dashes = _DASHES[variants.index((setup.sharing, setup.projection, setup.order)) % len(_DASHES)]
     return Style(_lighter(hue, light), marker, dashes)
 

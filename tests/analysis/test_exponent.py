@@ -7,7 +7,8 @@ import pytest
 import synthetic
 from synthetic import PLUGIN
 
-from linbench.analysis.exponent import expected_exponent, exponent, local_slopes, tail_sizes
+from linbench.analysis.counts import expected_exponent
+from linbench.analysis.exponent import exponent, local_slopes, tail_sizes
 
 TRIES = 700
 
@@ -99,14 +100,18 @@ def test_local_slopes_follow_a_curve():
         ({"impl": "xformers"}, 2, 1),
         ({"impl": "linformer", "k": 128}, 1, 1),
         ({"impl": "linformer", "k": "256/128"}, 1, 1),
-        ({"impl": "linformer", "k": "n/4"}, 2, 2),
+        ({"impl": "linformer", "k": "n/4"}, 2, 1),  # E and F are resident weights
+        ({"impl": "linformer", "k": "n/4", "mode": "forward_backward"}, 2, 2),
+        ({"impl": "linformer", "k": 100, "projection": "conv"}, 1, 1),
+        ({"impl": "linformer", "k": 128, "scope": "layer"}, 1, 1),
+        ({"impl": "sdpa", "scope": "encoder", "d_model": 768, "heads": 12}, 2, 1),
         ({"impl": "vanilla", "tokens": 65536, "batch": None}, 1, 1),
         ({"impl": "linformer", "k": 128, "tokens": 65536, "batch": None}, 0, 0),
         ({"impl": "somebody's"}, None, None),
     ],
 )
 def test_theory_is_known_for_the_built_in_implementations_only(change, time, memory):
-    """Making k follow n adds one to Linformer's exponent, a fixed number of tokens takes one."""
+    """Making k follow n adds one to Linformer's time, a fixed number of tokens takes one."""
     setup = dataclasses.replace(PLUGIN, **change)
     assert expected_exponent(setup, "time") == time
     assert expected_exponent(setup, "memory") == memory

@@ -164,6 +164,18 @@ def test_the_summary_claims_nothing_that_intervals_do_not_carry(tmp_path):
     assert "an exponent needs 3" in text
 
 
+def test_disturbed_rounds_are_owned_up_to(tmp_path):
+    """A round that took ten times as long is counted in the summary and beside its case."""
+    records = synthetic.measured(np.random.default_rng(9), lambda n: 1e-6 * n, outliers=0.0)
+    slow = [10 * second for second in records[3].seconds]
+    records[3] = records[3].model_copy(update={"seconds": slow})
+    report = _report(tmp_path, ("run", records))
+    assert any(text.startswith("1 round of 40 took 1.5 times") for text in report.summary)
+    rounds = {row[1]: row[2] for row in _table(report, "Measurements").rows}
+    assert rounds[str(records[3].case.seq)] == "5 (1 disturbed)"
+    assert rounds["512"] == "5"
+
+
 def test_the_command_and_the_machine_are_given(sweep):
     """A reader can measure it again and knows where it was measured."""
     text = markdown(sweep)
