@@ -15,31 +15,48 @@ class Case(BaseModel):
     """One point to measure: an implementation at one sequence length and one setting of the rest.
 
     `k`, `sharing`, `projection` and `order` are None where they do not apply (exact attention).
-    `k_rule` keeps the rule that `k` came from (`n/4`), `tokens` the number of tokens that `batch`
-    came from, so that the cases of one rule form one series.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     task: str = "efficiency"
+    """What is measured: `efficiency` is time, memory and energy of a call."""
     impl: str
+    """Name of the implementation."""
     seq: int
+    """Sequence length n."""
     k: KPerLayer | None = None
+    """Projected length k; a list has one for each layer."""
     sharing: str | None = None
+    """Who shares E and F: none, headwise, kv, layerwise."""
     projection: str | None = None
+    """How n keys and values become k: linear, jl, mean, max, conv."""
     order: str | None = None
+    """Whether E is applied after W (project_first), before (compress_first), or the cheaper."""
     scope: Scope = "layer"
+    """core: attention on given q, k, v; layer: with its four projections; encoder: the stack."""
     mode: Mode = "forward"
+    """forward, or forward_backward: with the gradients of inputs and weights."""
     d_model: int = 256
+    """Model width."""
     heads: int = 4
+    """Attention heads h."""
     layers: int = 1
+    """Layers of the stack."""
     batch: int = 1
+    """Sequences in the batch."""
     dtype: str = "float32"
+    """Type of weights and inputs."""
     device: str = "cpu"
+    """cpu or cuda."""
     compile: bool = False
+    """Whether torch.compile was used."""
     seed: int = 0
+    """Of weights and inputs."""
     k_rule: str | None = None
+    """The rule that k came from (`n/4`), so that its cases form one series; null for a number."""
     tokens: int | None = None
+    """The number of tokens that the batch came from (batch = tokens / n); null for a given batch."""
 
     @property
     def id(self) -> str:

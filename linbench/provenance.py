@@ -82,7 +82,7 @@ def differences(before: Header, suite: Suite) -> list[str]:
     here = machine.describe()["fingerprint"]
     if before.machine.fingerprint != here:
         found.append(f"machine {before.machine.fingerprint} is not this one ({here})")
-    code, now = (before.model_extra or {}).get("code"), code_digest(suite.plugins)
+    code, now = before.code, code_digest(suite.plugins)
     if code != now:
         found.append(f"the code has changed ({code} is now {now})")
     return found

@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from linbench.case import Case
 from linbench.errors import RunFileError
@@ -26,37 +26,71 @@ MemorySource = Literal["cuda_allocator", "cpu_allocator", "rss_hwm"]
 class _Line(BaseModel):
     """Fields that a later linbench adds to a line of the same schema are kept, not refused."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
 
 
 class Machine(_Line):
-    """Where a run was measured. `fingerprint` is equal for runs whose times may be compared."""
+    """Where a run was measured."""
 
     fingerprint: str
+    """Equal for runs whose times may be compared: digests processor, cores, memory and GPU."""
     cpu: str | None = None
+    """Model name of the processor."""
     cores: int | None = None
+    """Physical cores."""
     memory_bytes: int | None = None
+    """Memory of the machine."""
     gpu: str | None = None
+    """Name of the first GPU; null where there is none (`gpu_reason` says why)."""
+    gpu_memory_bytes: int | None = None
+    """Memory of that GPU."""
+    gpu_reason: str | None = None
+    """Why there is no GPU."""
     driver: str | None = None
+    """Version of NVIDIA's driver."""
     torch: str | None = None
+    """Version of torch."""
+    cuda: str | None = None
+    """CUDA version torch is built for."""
+    xformers: str | None = None
+    """Version of xformers."""
+    python: str | None = None
+    """Version of Python."""
+    system: str | None = None
+    """Operating system and kernel."""
+    governor: str | None = None
+    """Frequency governor of the first core, where the kernel shows one."""
 
 
 class Header(_Line):
     """The first line of a run file: what was asked, of which code, on which machine."""
 
     type: Literal["run"] = "run"
+    """Tells the header from records."""
     schema_: int = SCHEMA
+    """Version of this format; readers refuse newer ones and read older ones."""
     run_id: str
+    """Name of the run, and of its file."""
     created: str
+    """When it began, ISO 8601, UTC."""
     linbench: str
+    """Version of linbench."""
     argv: list[str] = []
+    """The command that reproduces it."""
     suite: dict[str, Any] = {}
+    """The settings that made the grid, all of them, as a suite file would have them."""
+    device: str | None = None
+    """What the device came to: `cpu` or `cuda`."""
     machine: Machine
+    """Where it was measured."""
     git: dict[str, Any] | None = None
+    """Commit, branch and whether anything was uncommitted; null outside a repository."""
+    code: str | None = None
+    """Digest of linbench's source, torch's version and plug-in files; resuming needs the same."""
+    warnings: list[str] = []
+    """What was wrong with the machine when the run began."""
 
     model_config = ConfigDict(
-        frozen=True,
-        extra="allow",
         alias_generator=lambda name: "schema" if name == "schema_" else name,
         validate_by_name=True,
         serialize_by_alias=True,
@@ -64,53 +98,107 @@ class Header(_Line):
 
 
 class Memory(_Line):
-    """Memory of one call, in bytes. `peak_bytes` is the highest use above what was resident before.
-
-    Every source stands beside it; one that could not be had is None, and `reasons` says why.
-    """
+    """Memory of one call, in bytes, measured in a pass of its own before anything is timed."""
 
     peak_bytes: int | None = None
+    """Highest use during the call above what was resident before it (weights, inputs)."""
     source: MemorySource | None = None
+    """Which of the sources below `peak_bytes` is."""
     weights_bytes: int | None = None
+    """Parameters and buffers, shared ones once."""
     inputs_bytes: int | None = None
+    """Inputs of the call."""
     cpu_allocator_bytes: int | None = None
+    """Peak of the framework's own allocations on the CPU: exact."""
     rss_hwm_bytes: int | None = None
+    """Growth of the resident set's high-water mark, from the kernel: an independent check."""
     cuda_allocated_bytes: int | None = None
+    """Peak of live tensors on the GPU above what was live before the call."""
     cuda_reserved_bytes: int | None = None
+    """Peak of what the caching allocator held in all; depends on what ran before."""
     nvml_process_bytes: int | None = None
+    """Peak that NVML showed for the process, sampled from outside it."""
     nvml_device_bytes: int | None = None
+    """Peak that NVML showed for the whole device, sampled likewise."""
+    nvml_samples: int | None = None
+    """How often NVML was asked."""
     reasons: dict[str, str] = {}
+    """Why a source above is null, by its name."""
 
 
 class Check(_Line):
-    """How far the outputs were from the float64 reference of the same mathematics.
-
-    `max_rel_error` is the largest absolute difference over the largest absolute reference value;
-    `reference` None means that none is known for this implementation (`reason` says so).
-    """
+    """How far outputs, and in mode forward_backward gradients, were from the reference."""
 
     reference: str | None = None
+    """The float64 reference; null where the implementation's mathematics is unknown."""
     max_rel_error: float | None = None
+    """Largest absolute difference over the largest absolute reference value, on a few rows."""
     tolerance: float | None = None
+    """What it may be at most, by dtype."""
     reason: str | None = None
+    """Why there is no reference."""
+
+
+class Timing(_Line):
+    """How the samples were taken."""
+
+    clock: str | None = None
+    """`perf_counter` or `cuda_event`."""
+    first_call_s: float | None = None
+    """Time of the first call in the process, which measured memory."""
+    warmup_calls: int | None = None
+    """Calls between that one and the first sample."""
+    steady: bool | None = None
+    """Whether the warm-up became steady before its cap."""
+    calls_per_sample: int | None = None
+    """More than one where a single call is too short for the clock."""
+    threads: int | None = None
+    """Threads of an operation."""
+    freed_pages: str | None = None
+    """What the C library does with freed memory while timing: `kept`, `returned`, or a reason."""
 
 
 class Record(_Line):
-    """What one round of one case gave. `seconds` are raw, per call, none dropped."""
+    """What one round of one case gave."""
 
     type: Literal["record"] = "record"
+    """Tells records from the header."""
     case_id: str
+    """Stable id of the case: the same in every run."""
     case: Case
+    """What was measured."""
     round: int
+    """Which visit to the case it was, from 0; (case, round) is unique in a run."""
     status: Status
+    """ok, oom (no memory), timeout, skipped (predicted not to fit, or not runnable here), error
+    (raised or died), incorrect (wrong outputs)."""
     reason: str | None = None
+    """Why the status is not ok."""
     seconds: list[float] = []
+    """Raw samples in seconds per call, in the order taken, none dropped."""
     memory: Memory | None = None
+    """Memory of one call."""
     energy_j: float | None = None
+    """Joules of one call."""
+    energy_reason: str | None = None
+    """Why there is no energy."""
+    clocks: list[dict[str, Any]] | None = None
+    """SM clock and throttle reasons at each sample, on a GPU."""
     check: Check | None = None
+    """The comparison with the reference."""
+    timing: Timing | None = None
+    """How the samples were taken."""
     warnings: list[str] = []
+    """What makes this record suspect: outliers, sources that disagree, throttling."""
     started: str | None = None
+    """When the round began, ISO 8601, UTC."""
     duration_s: float | None = None
+    """How long it took in all, from sending the case to having the record."""
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of one line of a run file."""
+    return TypeAdapter(Header | Record).json_schema(mode="serialization", by_alias=True)
 
 
 Line = TypeVar("Line", Header, Record)
@@ -218,3 +306,7 @@ def load(path: str | Path) -> "tuple[dict[str, Any], pd.DataFrame]":
     for name in ("peak_bytes", "energy_j", "duration_s"):
         frame[name] = frame[name].astype("float64")
     return header.model_dump(mode="json"), frame
+
+
+if __name__ == "__main__":
+    print(json.dumps(json_schema(), indent=1))  # noqa: T201 (how docs/run-file.schema.json is made)

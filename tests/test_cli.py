@@ -53,12 +53,12 @@ def test_the_help_loads_neither_torch_nor_pandas():
 def test_the_parent_of_a_sweep_loads_no_torch(tmp_path):
     """Only workers load torch: the parent stays small, and no thread of it disturbs a fork."""
     code = (
-        "import sys; sys.argv[1:] = ['sweep', *{words!r}, '--json']\n"
+        f"import sys; sys.argv[1:] = ['sweep', *{QUICK!r}, '--json']\n"
         "from linbench.cli import main\n"
         "try: main()\n"
         "except SystemExit as left: assert not left.code, left.code\n"
         "print('torch' in sys.modules, 'pandas' in sys.modules)"
-    ).format(words=QUICK)
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
@@ -183,9 +183,9 @@ def test_scaling_and_report_of_a_real_run(swept):
             assert (swept / "reports" / "r" / figure).stat().st_size > 1000
 
 
-def _start(folder, *words):
+def _start(folder):
     return subprocess.Popen(
-        [BIN, "sweep", "--impl", "sdpa", "--seq", "64..512", "--rounds", "6", "--name", "x", *words],
+        [BIN, "sweep", "--impl", "sdpa", "--seq", "64..512", "--rounds", "6", "--name", "x"],
         cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
     )  # fmt: skip
@@ -238,7 +238,7 @@ def test_kill_9_leaves_a_readable_file_and_no_orphan(tmp_path):
     path = tmp_path / "results" / "x.jsonl"
     words: tuple[str, ...] = ()
     for count in (1, 4, 9):
-        sweep = _start(tmp_path, *words) if not words else subprocess.Popen(
+        sweep = _start(tmp_path) if not words else subprocess.Popen(
             [BIN, "sweep", *words], cwd=tmp_path, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip

@@ -59,10 +59,10 @@ def test_what_a_good_case_gives(measure, case):
     assert record.memory.inputs_bytes > 0
     assert record.check.reference.endswith("float64")
     assert 0 < record.check.max_rel_error <= record.check.tolerance
-    timing = record.model_extra["timing"]
-    assert timing["threads"] >= 1
-    assert timing["freed_pages"] == "kept"
-    assert timing["clock"] == "perf_counter"
+    timing = record.timing
+    assert timing.threads >= 1
+    assert timing.freed_pages == "kept"
+    assert timing.clock == "perf_counter"
 
 
 def test_memory_is_the_analytic_one(measure):

@@ -33,7 +33,7 @@ def test_k_above_n_is_left_out_and_listed():
 
 
 def test_k_above_every_n_is_an_error_though_others_remain():
-    """An implementation that was asked for and has no possible case at all is no silent omission."""
+    """An implementation that was asked for and has no possible case is no silent omission."""
     with pytest.raises(UsageError, match="no combination of 'linformer' is possible: k=128"):
         cases_of(impl="vanilla,linformer", seq="64", k="128")
 

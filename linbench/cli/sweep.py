@@ -187,7 +187,7 @@ def _resume(
     path = find_run(run, out)
     with Journal.reopen(path) as journal:
         chosen = read({**journal.header.suite, **settings})
-        device = (journal.header.model_extra or {}).get("device", "cpu")
+        device = journal.header.device or "cpu"
         cases, left_out = expand(chosen, device)
         differs = provenance.differences(journal.header, chosen)
         if differs and not force:

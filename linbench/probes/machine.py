@@ -15,7 +15,6 @@ import psutil
 
 from linbench.probes import nvml
 
-
 BUSY_CORES = 0.3
 """Cores in use by others from which on a sweep warns."""
 

@@ -25,7 +25,10 @@ def test_packages_are_read_in_joules(powercap):
 
 def test_counters_that_wrap_around(powercap):
     """A counter that starts anew has gone on past its range."""
-    before, after = {"intel-rapl:0": 9.0, "intel-rapl:1": 2.5}, {"intel-rapl:0": 1.0, "intel-rapl:1": 3}
+    before, after = (
+        {"intel-rapl:0": 9.0, "intel-rapl:1": 2.5},
+        {"intel-rapl:0": 1.0, "intel-rapl:1": 3},
+    )
     assert energy.rapl_used(before, after, powercap) == pytest.approx(2.0 + 0.5)
 
 

@@ -25,7 +25,17 @@ def library(tmp_path_factory):
     folder = tmp_path_factory.mktemp("nvml")
     target = folder / "libnvidia-ml.so.1"
     subprocess.run(
-        [compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", target, HERE / "nvml_stub.c"],
+        [
+            compiler,
+            "-shared",
+            "-fPIC",
+            "-O1",
+            "-Wall",
+            "-Werror",
+            "-o",
+            target,
+            HERE / "nvml_stub.c",
+        ],
         check=True,
     )
     return folder

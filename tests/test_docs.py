@@ -1,0 +1,52 @@
+"""Documents say what the program does: the run file's fields and schema, the README's promises."""
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from linbench import record
+from linbench.case import Case
+
+DOCS = Path("docs")
+
+
+def field_table(model):
+    """Write a model's fields as the table that docs/run-file.md must hold."""
+    rows = ["| field | meaning |", "|---|---|"]
+    for name, field in model.model_fields.items():
+        meaning = " ".join((field.description or "").split())
+        rows.append(f"| `{field.serialization_alias or name}` | {meaning} |")
+    return "\n".join(rows)
+
+
+@pytest.mark.parametrize(
+    "model", [record.Header, record.Machine, record.Record, Case, record.Memory, record.Check,
+              record.Timing], ids=lambda model: model.__name__
+)  # fmt: skip
+def test_every_field_of_the_run_file_is_documented(model):
+    """docs/run-file.md describes every field in the words of the model."""
+    assert all(field.description for field in model.model_fields.values())
+    assert field_table(model) in (DOCS / "run-file.md").read_text()
+
+
+def test_the_schema_file_is_that_of_the_models():
+    """Remake it with: python -m linbench.record > docs/run-file.schema.json."""
+    assert json.loads((DOCS / "run-file.schema.json").read_text()) == record.json_schema()
+
+
+@pytest.mark.parametrize("path", sorted(Path("results/baselines").glob("*.jsonl")), ids=str)
+def test_committed_runs_match_the_schema(path):
+    """Every line of every committed run is valid by the published schema."""
+    validator = jsonschema.Draft202012Validator(record.json_schema())
+    for line in path.read_text().splitlines():
+        validator.validate(json.loads(line))
+
+
+def test_links_in_documents_lead_somewhere():
+    """Every relative link of the documents names a file that is there."""
+    for page in (*Path().glob("*.md"), *DOCS.glob("*.md")):
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text()):
+            assert (page.parent / target).exists(), (page, target)
