@@ -56,7 +56,7 @@ class Case(BaseModel):
     k_rule: str | None = None
     """The rule that k came from (`n/4`), so that its cases form one series; null for a number."""
     tokens: int | None = None
-    """The number of tokens that the batch came from (batch = tokens / n); null for a given batch."""
+    """Number of tokens that the batch came from (batch = tokens / n); null for a given batch."""
 
     @property
     def id(self) -> str:

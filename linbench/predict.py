@@ -22,6 +22,9 @@ ITEMSIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 START_S = {"cpu": 0.15, "cuda": 2.0}
 """A worker's start, its modules and inputs; on a GPU its context too."""
 
+FAULTED_BYTES_PER_S = 1.3e9
+"""How fast a kernel hands out fresh pages (measured in a virtual machine on AMD Zen 4)."""
+
 SAMPLING_S = 0.3
 """Warm-up and sampling of a call that is short against it."""
 
@@ -119,10 +122,14 @@ class Predictor:
 
 
 def round_seconds(case: Case, call_s: float) -> float:
-    """Return what a round takes in all if a call takes `call_s`: the first call, then samples."""
-    first_s = 1.5 * call_s  # page faults, lazy initialisation
+    """Return what a round takes in all if a call takes `call_s`: the first call, then samples.
+
+    On a CPU the first call, and the preparation of the timed ones, fault in the peak of memory.
+    """
     timing_s = call_s if call_s > 1 else max(4 * call_s, SAMPLING_S)
-    return START_S[case.device] + first_s + timing_s
+    cost = cost_of(case)
+    faults_s = 2.25 * cost.peak_bytes / FAULTED_BYTES_PER_S if cost and case.device == "cpu" else 0
+    return START_S[case.device] + call_s + faults_s + timing_s
 
 
 @functools.lru_cache(maxsize=1 << 15)

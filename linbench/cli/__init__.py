@@ -8,6 +8,7 @@ from typing import Annotated, TextIO
 import typer
 
 from linbench import __version__
+from linbench.cli.compare import compare
 from linbench.cli.env import env
 from linbench.cli.listing import list_
 from linbench.cli.report import report
@@ -39,6 +40,7 @@ app = typer.Typer(
 app.command()(sweep)
 app.command()(scaling)
 app.command()(report)
+app.command()(compare)
 app.command("list")(list_)
 app.command()(show)
 app.command()(env)

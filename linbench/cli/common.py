@@ -1,11 +1,16 @@
 """What several verbs share: how a RUN argument names a run file, and how quantities are written."""
 
+import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from linbench.errors import RunFileError, did_you_mean
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 RESULTS = Path("results")
 
@@ -42,3 +47,11 @@ def find_run(run: str, results: Path = RESULTS) -> Path:
         f"no run '{run}': neither a file nor a name in '{results}'"
         f"{near or '; see linbench list runs'}"
     )
+
+
+def console() -> "Console":
+    """Return where tables go: as wide as the terminal, and whole in a pipe, which has no width."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
+    return Console(highlight=False, width=width)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from linbench.cli.common import RESULTS, JsonOption, ResultsOption
+from linbench.cli.common import RESULTS, JsonOption, ResultsOption, console
 
 What = Literal["runs", "suites", "impls"]
 
@@ -27,13 +27,12 @@ def list_(
     if not rows:
         print(f"no {what} in '{results}'; measure one with 'linbench sweep'")
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(*rows[0], box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console().print(table, highlight=False)
+    console().print(table)
 
 
 def _runs(results: Path) -> list[dict[str, Any]]:

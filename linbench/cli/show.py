@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from linbench.cli.common import RESULTS, JsonOption, ResultsOption
+from linbench.cli.common import RESULTS, JsonOption, ResultsOption, console
 
 
 def show(
@@ -26,8 +26,6 @@ def show(
         lines = [record.model_dump(mode="json") for record in records]
         print(json.dumps({"run": header.model_dump(mode="json"), "records": lines}))
         return
-    from rich.console import Console
-
     from linbench.cli.tables import print_reasons, records_table
 
     machine = header.machine
@@ -39,7 +37,7 @@ def show(
         dirty = ", with uncommitted changes" if header.git.get("dirty") else ""
         print(f"git      {str(header.git.get('commit'))[:12]}{dirty}")
     print()
-    Console().print(records_table(records), highlight=False)
+    console().print(records_table(records))
     print()
     print_reasons(records)
     for record in records:

@@ -4,10 +4,10 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 from linbench.case import Case
+from linbench.cli.common import console
 from linbench.record import Record
 
 if TYPE_CHECKING:
@@ -100,8 +100,7 @@ def print_reasons(records: Sequence[Record]) -> None:
 
 def closing(journal: "Journal", cases: Sequence[Case], left_out: dict[str, str]) -> None:
     """Print what a sweep gave and what to do next."""
-    console = Console()
-    console.print(records_table(journal.records), highlight=False)
+    console().print(records_table(journal.records))
     print()
     print_reasons(journal.records)
     print_left_out(left_out)
@@ -160,7 +159,7 @@ def predictions(rows: "Sequence[Foreseen]", left_out: dict[str, str], suite: "Su
             iec_bytes(prediction.memory_bytes),
             f"skipped: {reason}" if reason else "measured",
         )
-    Console().print(table, highlight=False)
+    console().print(table)
     print_left_out(left_out)
     kept = [prediction for _, prediction, reason in rows if reason is None]
     total_s = sum(prediction.round_s for prediction in kept)
