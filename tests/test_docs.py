@@ -37,7 +37,7 @@ def test_the_schema_file_is_that_of_the_models():
     assert json.loads((DOCS / "run-file.schema.json").read_text()) == record.json_schema()
 
 
-@pytest.mark.parametrize("path", sorted(Path("results/baselines").glob("*.jsonl")), ids=str)
+@pytest.mark.parametrize("path", sorted(Path("reports/example").glob("*.jsonl")), ids=str)
 def test_committed_runs_match_the_schema(path):
     """Every line of every committed run is valid by the published schema."""
     validator = jsonschema.Draft202012Validator(record.json_schema())

@@ -48,6 +48,13 @@ def costs_of(setup: Setup, n: int) -> costs.Costs | None:
     )
 
 
+def matrices_bytes(setup: Setup, n: int) -> int | None:
+    """Return what E and F take, in bytes; None where they are no weights."""
+    exact = costs_of(replace(setup, impl="sdpa", k=None), n)
+    own = costs_of(setup, n)
+    return None if own is None or exact is None else own.weights_bytes - exact.weights_bytes
+
+
 def predicted_exponent(setup: Setup, metric: Metric, sizes: Sequence[int]) -> float | None:
     """Return the log-log slope of the counts over some sizes, None where they are not known.
 

@@ -1,21 +1,106 @@
-"""`linbench env`: the machine as linbench sees it."""
+"""`linbench env`: the machine as linbench sees it, and how well it measures."""
 
 import json
+import statistics
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from linbench.cli.common import JsonOption
 
+if TYPE_CHECKING:
+    from linbench.analysis.noise import Floor
+    from linbench.probes.quiet import Finding
 
-def env(json_: JsonOption = False) -> None:
-    """Show the machine as a run file records it.
 
-    Example: linbench env --json
+def env(
+    check: Annotated[
+        bool, typer.Option("--check", help="Measure the noise floor by a short A/A test.")
+    ] = False,
+    pairs: Annotated[int, typer.Option(help="Pairs of the A/A test.", min=3)] = 20,
+    json_: JsonOption = False,
+) -> None:
+    """Show the machine as a run file records it; with --check, how small a difference it resolves.
+
+    The A/A test measures one and the same case in pairs of fresh processes. Whatever differs within
+    a pair is noise: from it follows the smallest difference that can be told in so many rounds.
+
+    Examples:
+    - `linbench env --json`
+    - `linbench env --check`
     """
     from linbench.probes import machine
 
-    found = machine.describe()
-    if json_:
-        print(json.dumps(found))
+    found: dict[str, Any] = machine.describe()
+    if not check:
+        print(json.dumps(found) if json_ else _aligned(found))
         return
+    from dataclasses import asdict
+
+    from linbench.probes import quiet
+
+    seen = quiet.findings()
+    floor = _a_a_test(pairs, show=not json_)
+    if json_:
+        noise = {"noise": asdict(floor), "findings": [asdict(finding) for finding in seen]}
+        print(json.dumps({**found, **noise}))
+    else:
+        _print_findings(seen)
+        _print_floor(floor)
+
+
+def _aligned(found: dict[str, Any]) -> str:
     width = max(map(len, found))
-    for name, value in found.items():
-        print(f"{name:{width}}  {'-' if value is None else value}")
+    return "\n".join(
+        f"{name:{width}}  {'-' if value is None else value}" for name, value in found.items()
+    )
+
+
+def _a_a_test(pairs: int, *, show: bool) -> "Floor":
+    """Measure one case twice a pair, each time in a fresh process."""
+    from rich.progress import track
+
+    from linbench.analysis.noise import floor
+    from linbench.case import Case
+    from linbench.errors import LinbenchError
+    from linbench.executors.local import Local
+
+    case = Case(impl="sdpa", seq=1024)
+    times: tuple[list[float], list[float]] = ([], [])
+    begin = time.monotonic()
+    with Local([], {"keep_pages": True}, 60.0) as measure:
+        order = range(pairs)
+        for pair in track(order, "A/A test", auto_refresh=False, disable=not show, transient=True):
+            for side in (0, 1) if pair % 2 else (1, 0):  # neither is always the first
+                record = measure(case, pair)
+                if record.status != "ok":
+                    raise LinbenchError(
+                        f"the A/A test cannot be measured: {record.status}: {record.reason}"
+                    )
+                times[side].append(statistics.median(record.seconds))
+    if show:
+        print(
+            f"A/A test: {pairs} pairs of {case.label} n={case.seq}, each time a fresh process, "
+            f"{time.monotonic() - begin:.0f} s\n"
+        )
+    return floor(*times)
+
+
+def _print_findings(seen: "list[Finding]") -> None:
+    for finding in seen:
+        mark = {True: "ok  ", False: "look", None: "-   "}[finding.well]
+        remedy = f": {finding.remedy}" if finding.remedy else ""
+        print(f"{mark}  {finding.what}: {finding.found}{remedy}")
+
+
+def _print_floor(floor: "Floor") -> None:
+    from linbench.analysis.numbers import ratio
+
+    print(
+        f"\nnoise: pairs differ by {floor.spread:.1%} when it is quiet, "
+        f"by up to {floor.worst - 1:.0%} in bursts"
+    )
+    print(f"A over A: {ratio(floor.ratio)} (95 %); the truth is 1")
+    for rounds, smallest in floor.resolves.items():
+        print(f"in {rounds:2} rounds this machine resolves differences of {smallest:.1%} or more")

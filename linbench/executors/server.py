@@ -102,6 +102,7 @@ def _wait(pid: int, reader: int, job: dict[str, Any], jobs: BinaryIO) -> dict[st
             sampler.sample()
         if jobs.fileno() in ready:  # the parent asks nothing while it waits: this is its end
             _kill(pid)
+            os.waitpid(pid, 0)
             os._exit(0)
         if reader not in ready:
             continue

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from linbench.analysis.crossover import Crossover
+from linbench.analysis.drift import by_round
 from linbench.analysis.scaling import Scaling, analyse
 from linbench.analysis.series import METRICS, Metric, Panel, Series
 from linbench.report import charts, summary, tables, words
@@ -89,13 +90,37 @@ def _summary(
     panels: Mapping[Panel, Mapping[Metric, Sequence[Scaling]]],
 ) -> tuple[str, ...]:
     sentences = [_measured(header, rows) for header in headers]
+    drifts = (_drift(str(header["run_id"]), panels) for header in headers)
+    sentences += [drift for drift in drifts if drift]
     if disturbed := _disturbed(panels):
         sentences.append(disturbed)
     for panel, of_panel in panels.items():
         if len(panels) > 1:
             sentences.append(f"At {_title(panel, panels)}:")
         sentences += summary.sentences(of_panel)
+        if note := charts.weights_note(_series_of(of_panel)):
+            sentences.append(note)
     return tuple(sentences)
+
+
+def _drift(run_id: str, panels: Mapping[Panel, Mapping[Metric, Sequence[Scaling]]]) -> str | None:
+    """Say how much the speed of the machine moved from round to round, if there are two."""
+    times = [
+        one.series
+        for panel, of_panel in panels.items()
+        if panel.run_id == run_id
+        for one in of_panel.get("time", ())
+    ]
+    speeds = by_round(times)
+    if len(speeds) < 2:
+        return None
+    low, high = min(speeds.values()), max(speeds.values())
+    return (
+        f"Over the {len(speeds)} rounds of `{run_id}` the machine's speed drifted by "
+        f"{high - low:.1%} (rounds took {low:+.1%} to {high:+.1%} of what their cases usually "
+        "take); cases are visited in random order, so that drift widens intervals and does not "
+        "tilt slopes."
+    )
 
 
 def _disturbed(panels: Mapping[Panel, Mapping[Metric, Sequence[Scaling]]]) -> str | None:
@@ -146,6 +171,12 @@ def _measured(header: Mapping[str, Any], rows: Rows) -> str:
     )
 
 
+def _series_of(scalings: Mapping[Metric, Sequence[Scaling]]) -> dict[Metric, list[Series]]:
+    return {
+        metric: [one.series for one in scalings[metric]] for metric in METRICS if metric in scalings
+    }
+
+
 def _panel_section(
     title: str,
     stem: str,
@@ -153,9 +184,7 @@ def _panel_section(
     crossings: Sequence[Crossover],
     memory: float | None,
 ) -> Section:
-    panel: dict[Metric, list[Series]] = {
-        metric: [one.series for one in scalings[metric]] for metric in METRICS if metric in scalings
-    }
+    panel = _series_of(scalings)
     all_ = [one for metric in METRICS for one in scalings.get(metric, ())]
     found = [
         tables.verdicts(all_),

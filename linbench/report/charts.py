@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Iterable, Sequence
 
+from linbench.analysis.counts import matrices_bytes
 from linbench.analysis.crossover import Ratio, ratios, ratios_to_best
 from linbench.analysis.series import EXACT, Metric, Series, Setup
 from linbench.analysis.stats import Interval
@@ -82,8 +83,26 @@ def _cost(shown: PerMetric, stem: str) -> Figure | None:
         f"{stem}cost",
         "Cost against sequence length",
         "Medians over rounds with 95 % intervals (rounds as independent units), both axes "
-        "logarithmic; the thin dashes rise with slope 1 and 2. Only what was measured is drawn.",
+        "logarithmic; the thin dashes rise with slope 1 and 2. Only what was measured is drawn. "
+        + weights_note(shown),
         (tuple(plots),),
+    )
+
+
+def weights_note(shown: PerMetric) -> str:
+    """Say what Linformer holds besides: E and F are weights, and a call's peak is above weights."""
+    held = {
+        (n, one.setup.k): matrices
+        for one in shown.get("memory", ())
+        for n in one.sizes[-1:]
+        if one.setup.impl == "linformer" and (matrices := matrices_bytes(one.setup, n))
+    }
+    if not held:
+        return ""
+    n, k = max(held, key=lambda key: held[key])
+    return (
+        "Peak memory is what a call needs above weights and inputs. Linformer's E and F are "
+        f"weights, held all the time: {words.size(held[n, k])} at n = {n} and k = {k}."
     )
 
 

@@ -42,6 +42,7 @@ def measurements(panel: PerMetric) -> Table:
                     f"{counted.flops / took.value.value / 1e9:,.1f}" if took and counted else _NONE,
                     words.with_interval(peak.value, "memory") if peak else _NONE,
                     ", ".join(peak.sources) if peak else _NONE,
+                    words.size(counted.weights_bytes) if counted else _NONE,
                     f"{counted.parameters:,}" if counted else _NONE,
                 )
             )
@@ -49,13 +50,14 @@ def measurements(panel: PerMetric) -> Table:
         "Measurements",
         (
             "series", "n", "rounds", "calls", "time of one call", "tokens/s", "GFLOP/s",
-            "peak memory of one call", "source of memory", "parameters",
+            "peak memory of one call", "source of memory", "weights", "parameters",
         ),
         tuple(rows),
         "Time: the median over rounds of each round's median call, with its 95 % interval over "
         "rounds; disturbed rounds took 1.5 times that or more and have no weight in any estimate. "
         "GFLOP/s: the operations of matrix products that the call needs, by exact count, over its "
-        "time. Peak memory: the most used during a call above what was resident before it.",
+        "time. Peak memory: the most used during a call above what was resident before it; weights "
+        "and inputs come on top.",
         folded=True,
     )  # fmt: skip
 

@@ -1,0 +1,130 @@
+"""What keeps a machine from measuring well, and what to do about each. Reads, changes nothing."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from linbench.probes import machine, nvml
+
+CPU = Path("/sys/devices/system/cpu")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: what was found, whether it is well (None: cannot be seen), a remedy."""
+
+    what: str
+    found: str
+    well: bool | None
+    remedy: str | None = None
+
+
+def findings(cpu: Path = CPU) -> list[Finding]:
+    """Look at everything that is known to disturb measurements."""
+    looks: tuple[Callable[[], Finding], ...] = (
+        lambda: governor(cpu),
+        lambda: turbo(cpu),
+        load,
+        steal,
+        lambda: throttling(cpu),
+        memory,
+        gpu,
+    )
+    return [look() for look in looks]
+
+
+def governor(cpu: Path) -> Finding:
+    """Look at the frequency governor."""
+    found = _read(cpu / "cpu0/cpufreq/scaling_governor")
+    if found is None:
+        return Finding("CPU governor", "not shown by this kernel (a virtual machine?)", None)
+    return Finding(
+        "CPU governor",
+        found,
+        found == "performance",
+        None if found == "performance" else "sudo cpupower frequency-set -g performance",
+    )
+
+
+def turbo(cpu: Path) -> Finding:
+    """Look at whether clocks may rise above the nominal one, which makes them vary with heat."""
+    intel, amd = _read(cpu / "intel_pstate/no_turbo"), _read(cpu / "cpufreq/boost")
+    if intel is None and amd is None:
+        return Finding("turbo", "not shown by this kernel", None)
+    on = intel == "0" or amd == "1"
+    switch = "intel_pstate/no_turbo" if intel is not None else "cpufreq/boost"
+    value = 1 if intel is not None else 0
+    remedy = f"echo {value} | sudo tee {CPU}/{switch}" if on else None
+    return Finding("turbo", "on: clocks vary with heat" if on else "off", not on, remedy)
+
+
+def load() -> Finding:
+    """Look at what other programs use of the processor."""
+    busy = machine.busy(1.0)
+    share = ", ".join(f"{load:.2f}" for load in os.getloadavg())
+    if busy:
+        return Finding("load", busy.partition(";")[0], False, "end them, or wait")
+    return Finding("load", f"idle now (load averages {share})", well=True)
+
+
+def steal() -> Finding:
+    """Look at the time that a hypervisor took away since boot."""
+    times = psutil.cpu_times()
+    stolen = getattr(times, "steal", None)
+    if stolen is None:
+        return Finding("stolen time", "not shown by this system", None)
+    share = stolen / sum(times)
+    return Finding(
+        "stolen time",
+        f"{share:.2%} since boot",
+        share < 0.01,
+        None if share < 0.01 else "other guests use this host's cores: take a dedicated machine",
+    )
+
+
+def throttling(cpu: Path) -> Finding:
+    """Look at how often cores were slowed down for heat since boot."""
+    counts = [
+        int(text)
+        for path in cpu.glob("cpu[0-9]*/thermal_throttle/core_throttle_count")
+        if (text := _read(path)) is not None
+    ]
+    if not counts:
+        return Finding("throttling", "not shown by this kernel", None)
+    times = sum(counts)
+    remedy = "improve cooling, or lower the clock" if times else None
+    return Finding("throttling", f"{times} times since boot", times == 0, remedy)
+
+
+def memory() -> Finding:
+    """Look at free memory and at swap, in whose presence nothing can be timed."""
+    free = machine.available_bytes() / 2**30
+    used = psutil.swap_memory().used / 2**30
+    well = used < 0.1
+    found = f"{free:.1f} GiB free, {used:.1f} GiB swapped out"
+    return Finding("memory", found, well, None if well else "free memory; sudo swapoff -a")
+
+
+def gpu() -> Finding:
+    """Look at the clocks of the first GPU."""
+    with nvml.session() as missing:
+        handle, reason = (None, missing) if missing else nvml.device()
+        if handle is None:
+            return Finding("GPU", f"none ({reason})", None)
+        now = nvml.clocks(handle)
+    if now["throttles"] is None:
+        return Finding("GPU", f"clocks cannot be read ({now['reason']})", None)
+    slowed = ", ".join(now["throttles"])
+    found = f"SM clock {now['sm_mhz']} MHz{', slowed: ' + slowed if slowed else ''}"
+    remedy = "sudo nvidia-smi --lock-gpu-clocks=BASE, and cool it" if slowed else None
+    return Finding("GPU", found, not slowed, remedy)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None
