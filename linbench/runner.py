@@ -27,6 +27,9 @@ SURE_ROUNDS = 3
 STEADY_ROUNDS = 5
 """Rounds before a narrow interval may end a case: earlier, narrow ones are luck too often."""
 
+SHARE_OF_BUDGET = 0.97
+"""The rest is for starting, closing, and the last visit to take longer than predicted."""
+
 FAR = 20.0
 """In the first round a case waits for a measured one within this factor of its operations."""
 
@@ -60,19 +63,23 @@ class State:
     Attributes:
         spent_s: Seconds used so far, those of an interrupted run that is resumed included.
         records: By case, in order.
+        begun: Seconds of a round of each case that will get more rounds.
         predictor: Knows what each measured case took.
     """
 
     plan: Plan
     free_bytes: float
     records: dict[Case, list[Record]] = field(default_factory=dict)
+    begun: dict[Case, float] = field(default_factory=dict)
     predictor: Predictor = field(default_factory=Predictor)
     spent_s: float = 0.0
 
     def add(self, record: Record) -> None:
         """Take up a record."""
         self.records.setdefault(record.case, []).append(record)
+        self.begun.pop(record.case, None)
         if record.status == "ok":
+            self.begun[record.case] = record.duration_s or 0.0
             self.predictor.learn(record.case, measured_of(record))
         elif record.status == "timeout":  # its time is at least this: larger cases are predicted so
             call_s = self.plan.case_timeout_s / 3
@@ -88,7 +95,9 @@ class State:
 
     def left_s(self) -> float:
         """Return the seconds left of the budget."""
-        return math.inf if self.plan.budget_s is None else self.plan.budget_s - self.spent_s
+        if self.plan.budget_s is None:
+            return math.inf
+        return SHARE_OF_BUDGET * self.plan.budget_s - self.spent_s
 
 
 def measured_of(record: Record) -> Measured:
@@ -165,11 +174,11 @@ def _order(cases: Sequence[Case], round_: int, state: State) -> Iterator[tuple[C
             yield waiting.pop(0), waiting
         return
     while waiting:
-        ready = (case for case in waiting if _grounded(state.predictor.predict(case)))
-        # where none is, the shortest grounds the next
-        case = next(ready, None) or min(waiting, key=lambda c: _cost(c, state))
-        waiting.remove(case)
-        yield case, waiting
+        ready = (i for i, case in enumerate(waiting) if _grounded(state.predictor.predict(case)))
+        at = next(ready, None)
+        if at is None:  # the shortest grounds the next
+            at = min(range(len(waiting)), key=lambda i: _cost(waiting[i], state))
+        yield waiting.pop(at), waiting
 
 
 def _grounded(prediction: Prediction) -> bool:
@@ -207,11 +216,9 @@ def unfit(case: Case, round_: int, state: State, waiting: Sequence[Case]) -> str
     if round_ > 0:
         return None if prediction.round_s <= left else "the budget is spent"
     sure = min(SURE_ROUNDS, plan.rounds)
-    begun = sum(
-        (sure - 1) * m.round_s
-        for c, m in state.predictor.measured.items()
-        if state.alive(c) and c != case
-    )
+    begun = (sure - 1) * sum(state.begun.values())
+    if begun + sure * (1 + len(waiting)) * prediction.round_s <= left:
+        return None  # even if all that wait were as dear
     cheaper = sum(
         sure * p.round_s
         for p in (state.predictor.predict(other) for other in waiting)
