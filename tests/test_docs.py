@@ -48,5 +48,43 @@ def test_committed_runs_match_the_schema(path):
 def test_links_in_documents_lead_somewhere():
     """Every relative link of the documents names a file that is there."""
     for page in (*Path().glob("*.md"), *DOCS.glob("*.md")):
-        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text()):
+        prose = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", prose):
             assert (page.parent / target).exists(), (page, target)
+
+
+def test_the_readme_s_python_runs():
+    """The library's example does what its comments say."""
+    import torch
+
+    (code,) = re.findall(r"```python\n(.*?)```", Path("README.md").read_text(), re.DOTALL)
+    names = {"x": torch.randn(2, 64, 256), "key_padding_mask": None}
+    exec(code, names)  # our own README
+    assert names["y"].shape == (2, 64, 256)
+    assert len(names["layers"]) == 12
+    assert len({id(layer.projection) for layer in names["layers"]}) == 1
+
+
+def _commands():
+    """Every linbench command that the README and the help of the verbs show as an example."""
+    helps = "\n".join(path.read_text() for path in Path("linbench/cli").glob("*.py"))
+    found = re.findall(r"(?:^|`)(linbench [a-z][^`\n#]*)", helps, re.MULTILINE)
+    found += re.findall(r"^\$? ?(linbench [^\n#]*)", Path("README.md").read_text(), re.MULTILINE)
+    found += re.findall(r"Example: (linbench [^`\n]*)", helps)
+    return sorted({command.strip() for command in found})
+
+
+@pytest.mark.parametrize("command", _commands())
+def test_commands_in_documents_are_accepted(command):
+    """The verb exists and takes the flags that the documents show (nothing is measured here)."""
+    import shlex
+
+    from typer.testing import CliRunner
+
+    from linbench.cli import app
+
+    words = shlex.split(command)[1:]
+    assert words[0] in {"sweep", "scaling", "report", "compare", "list", "show", "env"}, command
+    flags = {word.partition("=")[0] for word in words if word.startswith("--")}
+    shown = CliRunner().invoke(app, [words[0], "--help"], env={"COLUMNS": "200"}).output
+    assert all(flag in shown for flag in flags), command
