@@ -68,7 +68,11 @@ def test_the_readme_s_python_runs():
 def _commands():
     """Every linbench command that the README and the help of the verbs show as an example."""
     helps = "\n".join(path.read_text() for path in Path("linbench/cli").glob("*.py"))
-    found = re.findall(r"(?:^|`)(linbench [a-z][^`\n#]*)", helps, re.MULTILINE)
+    found = re.findall(
+        r"(?:^|`)(linbench (?:sweep|scaling|report|compare|list|show|env)\b[^`\n#]*)",
+        helps,
+        re.MULTILINE,
+    )
     found += re.findall(r"^\$? ?(linbench [^\n#]*)", Path("README.md").read_text(), re.MULTILINE)
     found += re.findall(r"Example: (linbench [^`\n]*)", helps)
     return sorted({command.strip() for command in found})
