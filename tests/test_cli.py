@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import jsonschema
 import psutil
 import pytest
 
@@ -75,6 +76,16 @@ def test_a_sweep_measures_its_grid(swept):
     assert header["argv"][:2] == ["linbench", "sweep"]
     assert header["machine"]["torch"]
     assert (ok["peak_bytes"] > 0).all()
+
+
+def test_every_written_line_matches_the_schema(swept):
+    """The published JSON Schema describes what a sweep really writes."""
+    schema = json.loads((Path(__file__).parents[1] / "docs" / "run-file.schema.json").read_text())
+    validator = jsonschema.Draft202012Validator(schema)
+    lines = (swept / "results" / "r.jsonl").read_text().splitlines()
+    assert len(lines) == 33
+    for line in lines:
+        validator.validate(json.loads(line))
 
 
 def test_the_closing_table_says_what_was_left_out_and_what_is_next(tmp_path):

@@ -155,10 +155,13 @@ def _print_crossovers(console: "Console", crossovers: "Sequence[Crossover]") -> 
         return
     console.print("n* from which a candidate costs less", style="bold")
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("metric", "candidate", "baseline", "n*", "status", "grounds"):
-        table.add_column(column, no_wrap=column != "grounds")
+    several = len({one.candidate.panel for one in crossovers}) > 1
+    columns = ("metric", "candidate", "baseline", "n*", "status", "grounds")
+    for column in (*(("at",) if several else ()), *columns):
+        table.add_column(column, no_wrap=column not in ("grounds", "at"))
     for one in crossovers:
         table.add_row(
+            *((one.candidate.panel.label,) if several else ()),
             one.metric,
             one.candidate.label,
             one.baseline.label,

@@ -1,0 +1,92 @@
+"""On a real NVIDIA GPU: run with `pytest -m gpu`. Left out by default."""
+
+import statistics
+import time
+
+import pytest
+import torch
+
+from linbench.case import Case
+from linbench.executors.local import Local
+from linbench.probes import nvml
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU and CUDA"),
+]
+MIB = 2**20
+
+
+@pytest.fixture(scope="module")
+def measure():
+    with Local([], {"keep_pages": True}, case_timeout_s=120.0) as local:
+        yield local
+
+
+def test_samples_hold_the_whole_of_a_call():
+    """A kernel is launched long before it ends: samples must be as long as waiting for it takes."""
+    from linbench.probes import cuda
+
+    a = torch.randn(8192, 8192, device="cuda")
+
+    def call():
+        return a @ a
+
+    call()
+    torch.cuda.synchronize()
+    walls = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        call()
+        launched = time.perf_counter() - begin
+        torch.cuda.synchronize()
+        walls.append(time.perf_counter() - begin)
+    samples, _ = cuda.sample(call)
+    assert statistics.median(samples.seconds) == pytest.approx(statistics.median(walls), rel=0.2)
+    assert statistics.median(samples.seconds) > 3 * launched
+
+
+@pytest.mark.parametrize("impl", ["vanilla", "sdpa", "xformers", "linformer"])
+@pytest.mark.parametrize("mode", ["forward", "forward_backward"])
+def test_every_implementation_is_measured_and_right(measure, impl, mode):
+    """In half precision too the outputs are held against the float64 reference."""
+    fields = {"k": 128, "sharing": "headwise", "projection": "linear", "order": "auto"}
+    case = Case(
+        impl=impl, seq=2048, mode=mode, dtype="float16", device="cuda",
+        **(fields if impl == "linformer" else {}),
+    )  # fmt: skip
+    record = measure(case, 0)
+    assert record.status == "ok", record.reason
+    assert record.check.max_rel_error <= record.check.tolerance
+    assert record.timing.clock == "cuda_event"
+    assert record.memory.source == "cuda_allocator"
+    assert record.memory.cuda_reserved_bytes >= record.memory.cuda_allocated_bytes > 0
+
+
+def test_vanilla_memory_is_the_analytic_one(measure):
+    """Two n x n matrices of 4 heads at n = 4096 in float32: 512 MiB, by the allocator."""
+    case = Case(impl="vanilla", seq=4096, scope="core", device="cuda")
+    memory = measure(case, 0).memory
+    assert memory.peak_bytes == pytest.approx(512 * MIB, rel=0.05)
+    for name in ("nvml_process_bytes", "nvml_device_bytes"):
+        assert getattr(memory, name) or memory.reasons[name]
+
+
+def test_energy_and_clocks_are_there_or_say_why(measure):
+    """Joules by the GPU's counter; clocks and throttle reasons at every sample."""
+    record = measure(Case(impl="sdpa", seq=8192, device="cuda"), 0)
+    assert (record.energy_j is None) != (record.energy_reason is None)
+    if record.energy_j:
+        assert 0 < record.energy_j < 1000
+    assert len(record.clocks) == len(record.seconds)
+
+
+def test_more_than_the_gpu_holds_is_oom(measure):
+    """Out of memory is a result, with torch's words as the reason."""
+    gpu, _ = nvml.first_gpu()
+    n = 65536
+    heads = 1 + gpu["memory_bytes"] // (n * n * 4)
+    case = Case(impl="vanilla", seq=n, scope="core", heads=heads, d_model=64 * heads, device="cuda")
+    record = measure(case, 0)
+    assert record.status == "oom"
+    assert "out of memory" in record.reason.lower()
