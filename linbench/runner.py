@@ -27,6 +27,9 @@ SURE_ROUNDS = 3
 STEADY_ROUNDS = 5
 """Rounds before a narrow interval may end a case: earlier, narrow ones are luck too often."""
 
+SLACK = 1.15
+"""How much longer than predicted all that is begun may take and still get its SURE_ROUNDS."""
+
 SHARE_OF_BUDGET = 0.97
 """The rest is for starting, closing, and the last visit to take longer than predicted."""
 
@@ -217,14 +220,14 @@ def unfit(case: Case, round_: int, state: State, waiting: Sequence[Case]) -> str
         return None if prediction.round_s <= left else "the budget is spent"
     sure = min(SURE_ROUNDS, plan.rounds)
     begun = (sure - 1) * sum(state.begun.values())
-    if begun + sure * (1 + len(waiting)) * prediction.round_s <= left:
+    if SLACK * (begun + sure * (1 + len(waiting)) * prediction.round_s) <= left:
         return None  # even if all that wait were as dear
     cheaper = sum(
         sure * p.round_s
         for p in (state.predictor.predict(other) for other in waiting)
         if p.round_s < prediction.round_s
     )
-    if begun + cheaper + sure * prediction.round_s <= left:
+    if SLACK * (begun + cheaper + sure * prediction.round_s) <= left:
         return None
     return (
         f"predicted {sure} rounds of {prediction.round_s:.1f} s {how} do not fit: of the budget "
