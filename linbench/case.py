@@ -4,11 +4,11 @@ import hashlib
 import json
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
 Scope = Literal["layer", "core", "encoder"]
 Mode = Literal["forward", "forward_backward"]
-KPerLayer = int | tuple[int, ...]
+KPerLayer = PositiveInt | tuple[PositiveInt, ...]
 
 
 class Case(BaseModel):
@@ -23,7 +23,7 @@ class Case(BaseModel):
     """What is measured: `efficiency` is time, memory and energy of a call."""
     impl: str
     """Name of the implementation."""
-    seq: int
+    seq: PositiveInt
     """Sequence length n."""
     k: KPerLayer | None = None
     """Projected length k; a list has one for each layer."""
@@ -37,13 +37,13 @@ class Case(BaseModel):
     """core: attention on given q, k, v; layer: with its four projections; encoder: the stack."""
     mode: Mode = "forward"
     """forward, or forward_backward: with the gradients of inputs and weights."""
-    d_model: int = 256
+    d_model: PositiveInt = 256
     """Model width."""
-    heads: int = 4
+    heads: PositiveInt = 4
     """Attention heads h."""
-    layers: int = 1
+    layers: PositiveInt = 1
     """Layers of the stack."""
-    batch: int = 1
+    batch: NonNegativeInt = 1
     """Sequences in the batch."""
     dtype: str = "float32"
     """Type of weights and inputs."""

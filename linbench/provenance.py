@@ -10,7 +10,7 @@ from typing import Any
 from linbench import __version__
 from linbench.probes import machine
 from linbench.record import Header, Machine
-from linbench.suite import Suite
+from linbench.suite import Suite, plugin_file
 
 
 def run_id(suite: str) -> str:
@@ -66,9 +66,8 @@ def code_digest(plugins: list[str]) -> str:
     package = Path(__file__).parent
     files = sorted(package.rglob("*.py"))
     for spec in plugins:
-        target = spec.partition("=")[2].rpartition(":")[0]
-        if target.endswith(".py"):
-            files.append(Path(target))
+        if file := plugin_file(spec.partition("=")[2].rpartition(":")[0]):
+            files.append(file)
     digest = hashlib.sha256(f"torch {machine.version('torch')}\n".encode())
     for file in files:
         if file.is_file():

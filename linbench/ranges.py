@@ -7,6 +7,7 @@ from linbench.errors import UsageError
 
 _RANGE = re.compile(r"(\d+)\.\.(\d+)(?:([*+])(\d+))?")
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+MOST = 10_000
 GRAMMAR = "a number, A..B (doubling), A..B*4, A..B+1024, or several joined by commas"
 
 
@@ -56,8 +57,10 @@ def _expand(
             f"{what} '{item}' would never end, expected a start of at least 1, "
             "a factor of at least 2 or an increment of at least 1"
         )
-    values = []
+    values: list[int] = []
     while start <= stop:
+        if len(values) == MOST:
+            raise UsageError(f"{what} '{item}' holds more than {MOST} values; take a larger step")
         values.append(start)
         start = start + step if operator == "+" else start * step
     return values

@@ -6,6 +6,7 @@ broken, naming the line.
 """
 
 import json
+import math
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -33,11 +34,13 @@ class Machine(_Line):
     """Where a run was measured."""
 
     fingerprint: str
-    """Equal for runs whose times may be compared: digests processor, cores, memory and GPU."""
+    """Equal for runs whose times may be compared: of processor, cores, memory, GPU, threads."""
     cpu: str | None = None
     """Model name of the processor."""
     cores: int | None = None
     """Physical cores."""
+    threads: str | int | None = None
+    """Cores the run was allowed to use, and what its environment said of threads."""
     memory_bytes: int | None = None
     """Memory of the machine."""
     gpu: str | None = None
@@ -84,7 +87,8 @@ class Header(_Line):
     machine: Machine
     """Where it was measured."""
     git: dict[str, Any] | None = None
-    """Commit, branch and whether anything was uncommitted; null outside a repository."""
+    """Commit, branch and whether anything was uncommitted, of the repository that the command was
+    given in; null outside one."""
     code: str | None = None
     """Digest of linbench's source, torch's version and plug-in files; resuming needs the same."""
     warnings: list[str] = []
@@ -149,7 +153,7 @@ class Timing(_Line):
     warmup_calls: int | None = None
     """Calls between that one and the first sample."""
     steady: bool | None = None
-    """Whether the warm-up became steady before its cap."""
+    """Whether the warm-up became steady before its cap; null where a long call needed none."""
     calls_per_sample: int | None = None
     """More than one where a single call is too short for the clock."""
     threads: int | None = None
@@ -201,6 +205,15 @@ def json_schema() -> dict[str, Any]:
     return TypeAdapter(Header | Record).json_schema(mode="serialization", by_alias=True)
 
 
+def _check(record: Record) -> str | None:
+    """Say what is wrong with a record that its types do not tell, or None."""
+    if record.status == "ok" and record.case.task == "efficiency" and not record.seconds:
+        return "status 'ok' without seconds"
+    if not all(math.isfinite(second) and second > 0 for second in record.seconds):
+        return f"seconds must be positive, got {min(record.seconds)}"
+    return None
+
+
 Line = TypeVar("Line", Header, Record)
 
 
@@ -217,27 +230,37 @@ def read(path: Path) -> tuple[Header, list[Record]]:
             dropped with a warning), or the file is of a newer schema.
     """
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        content = path.read_bytes()
     except OSError as error:
         raise RunFileError(
             f"cannot read run '{path}': {error.strerror}; expected a .jsonl file that "
             "'linbench sweep' wrote (see 'linbench list runs')"
         ) from None
-    lines = text.split("\n")
+    lines = content.split(b"\n")
     torn = lines.pop()  # what follows the last newline: empty, or a line whose writer was killed
     if torn:
         warnings.warn(f"{path}: the last line is torn (a killed writer); dropped", stacklevel=2)
     if not lines:
         raise RunFileError(f"'{path}' holds no complete line, expected a run header; sweep again")
     header = _parse(path, 1, lines[0], Header)
-    records = [_parse(path, i, line, Record) for i, line in enumerate(lines[1:], start=2)]
+    records: list[Record] = []
+    seen: dict[tuple[str, int], int] = {}
+    for number, line in enumerate(lines[1:], start=2):
+        record = _parse(path, number, line, Record)
+        if wrong := _check(record):
+            raise RunFileError(f"{path} line {number}: {wrong}; delete that line")
+        first = seen.setdefault((record.case_id, record.round), number)
+        if first != number:
+            twice = f"case '{record.case_id}' round {record.round} is on lines {first} and {number}"
+            warnings.warn(f"{path}: {twice}; the later one counts", stacklevel=2)
+        records.append(record)
     return header, records
 
 
-def _parse(path: Path, number: int, line: str, kind: type[Line]) -> Line:
+def _parse(path: Path, number: int, line: bytes, kind: type[Line]) -> Line:
     wanted = "run" if kind is Header else "record"
     try:
-        entry = json.loads(line)
+        entry = json.loads(line.decode())
     except ValueError as error:
         raise RunFileError(
             f"{path} line {number} is not JSON ({error}); restore the file or delete that line"

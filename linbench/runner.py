@@ -66,6 +66,7 @@ class State:
     Attributes:
         spent_s: Seconds used so far, those of an interrupted run that is resumed included.
         records: By case, in order.
+        forgiven: Cases skipped in an interrupted run that get another chance in the resumed one.
         begun: Seconds of a round of each case that will get more rounds.
         predictor: Knows what each measured case took.
     """
@@ -73,6 +74,7 @@ class State:
     plan: Plan
     free_bytes: float
     records: dict[Case, list[Record]] = field(default_factory=dict)
+    forgiven: set[Case] = field(default_factory=set)
     begun: dict[Case, float] = field(default_factory=dict)
     predictor: Predictor = field(default_factory=Predictor)
     spent_s: float = 0.0
@@ -81,6 +83,8 @@ class State:
         """Take up a record."""
         self.records.setdefault(record.case, []).append(record)
         self.begun.pop(record.case, None)
+        if record.status != "ok":
+            self.forgiven.discard(record.case)
         if record.status == "ok":
             self.begun[record.case] = record.duration_s or 0.0
             self.predictor.learn(record.case, measured_of(record))
@@ -94,7 +98,8 @@ class State:
 
     def alive(self, case: Case) -> bool:
         """Whether more rounds of a case make sense: none so far ended otherwise than well."""
-        return all(record.status == "ok" for record in self.records.get(case, []))
+        bad = {record.status for record in self.records.get(case, [])} - {"ok"}
+        return not bad or (bad == {"skipped"} and case in self.forgiven)
 
     def left_s(self) -> float:
         """Return the seconds left of the budget."""
@@ -121,6 +126,7 @@ def run(
     *,
     free_bytes: float,
     done: Sequence[Record] = (),
+    reconsider: bool = False,
     clock: Callable[[], float] = time.monotonic,
     visiting: Callable[[Case, int, "State", list[Case]], None] = lambda *_: None,
 ) -> State:
@@ -133,6 +139,8 @@ def run(
         keep: Takes each record as soon as it is there, skipped ones included.
         free_bytes: Memory a case may take.
         done: Records of an interrupted run that is resumed; their rounds are not measured again.
+        reconsider: Whether cases that `done` has as skipped get another chance, from the next round
+            on (the budget is larger now, say).
         clock: A monotonic clock, in seconds.
         visiting: Told before each visit, with the cases still to come in this round.
 
@@ -142,6 +150,8 @@ def run(
     state = State(plan, free_bytes)
     for record in done:
         state.add(record)
+    if reconsider:
+        state.forgiven = {record.case for record in done if record.status == "skipped"}
     earlier_s = sum(record.duration_s or 0.0 for record in done)
     begin = clock()
     for round_ in range(plan.rounds):

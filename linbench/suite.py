@@ -4,7 +4,9 @@ Every setting is written in a suite file as on the command line, with `_` for `-
 lists too. Lists are axes, the grid is their product.
 """
 
+import importlib.util
 import itertools
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -15,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from linbench import attention, ranges
 from linbench.attention.config import ORDERS, PROJECTIONS, SHARINGS, AttentionConfig
+from linbench.attention.registry import BUILTIN
 from linbench.case import Case, KPerLayer, Mode, Scope
 from linbench.errors import LinbenchError, UsageError, did_you_mean
 
@@ -60,6 +63,16 @@ def _duration(what: str) -> BeforeValidator:
     return BeforeValidator(read)
 
 
+def _limit(what: str) -> BeforeValidator:
+    def read(value: Any) -> float:
+        limit = ranges.seconds(_text(value), what)
+        if limit is None:
+            raise UsageError(f"{what} 'none' would let a case hang for ever; give one, say 10m")
+        return limit
+
+    return BeforeValidator(read)
+
+
 class Suite(BaseModel):
     """What to measure and how long; `expand` makes it into cases."""
 
@@ -86,7 +99,7 @@ class Suite(BaseModel):
     seed: int = 0
     rounds: int = 5
     budget: Annotated[float | None, _duration("--budget")] = 300.0
-    case_timeout: Annotated[float, _duration("--case-timeout")] = 60.0
+    case_timeout: Annotated[float, _limit("--case-timeout")] = 60.0
     precision: Annotated[
         float, BeforeValidator(lambda v: ranges.fraction(_text(v), "--precision"))
     ] = 0.03
@@ -148,8 +161,45 @@ def _check(suite: Suite) -> None:
             f"--layers {max(suite.layers)} needs a stack of layers, but --scope is "
             f"{','.join(suite.scope)}; add --scope encoder"
         )
-    for entry in suite.impl:
-        _axes_of(entry)
+    if not 0 <= suite.seed < 2**63:
+        raise UsageError(f"--seed {suite.seed} is out of range, expected 0 to 2^63 - 1")
+    names = [_axes_of(entry)[0] for entry in suite.impl]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"--impl names '{name}' twice; give each plug-in a name of its own")
+
+
+def check_plugins(suite: Suite) -> None:
+    """Refuse plug-ins whose file or module is not there, without running their code.
+
+    Raises:
+        UsageError: the text names the plug-in and what was looked for.
+    """
+    for spec in suite.plugins:
+        name, _, target = spec.partition("=")
+        if plugin_file(target.rpartition(":")[0]) is None:
+            raise UsageError(
+                f"--impl '{name}': '{target.rpartition(':')[0]}' was not found, expected a .py "
+                "file or an importable module; correct the path, or install it"
+            )
+
+
+def plugin_file(where: str) -> Path | None:
+    """Return the source file of a plug-in given as a path or as a module, None where it is not."""
+    if where.endswith(".py"):
+        path = Path(where).expanduser()
+        return path if path.is_file() else None
+    parts = where.split(".")
+    for folder in (*sys.path, "."):
+        stem = Path(folder or ".", *parts)
+        for path in (stem.with_name(stem.name + ".py"), stem / "__init__.py"):
+            if path.is_file():
+                return path
+    try:  # editable installs and other finders
+        found = importlib.util.find_spec(where)
+    except (ImportError, ValueError):
+        return None
+    return Path(found.origin) if found and found.origin else None
 
 
 def load(suite: str, overrides: Mapping[str, Any]) -> Suite:
@@ -209,6 +259,11 @@ def _axes_of(entry: str) -> tuple[str, tuple[str, ...]]:
     """
     head, _, listed = entry.partition("@")
     name, is_plugin, _ = head.partition("=")
+    if name in BUILTIN and (is_plugin or listed):
+        raise UsageError(
+            f"--impl '{entry}': '{name}' is built in and takes no builder and no '@'; "
+            f"plug yours in as my_{name}={head.partition('=')[2] or 'module:builder'}"
+        )
     axes = tuple(filter(None, listed.split("+")))
     for axis in axes:
         if axis not in PLUGIN_AXES:
@@ -278,6 +333,18 @@ def expand(suite: Suite, device: str) -> tuple[list[Case], dict[str, str]]:
 def resolve(rule: str | None, n: int, layers: int) -> tuple[KPerLayer | None, str | None]:
     """Return k and its rule for one n, or (None, None) where k does not apply."""
     return (None, None) if rule is None else ranges.resolve_k(rule, n, layers)
+
+
+def _words_of(case: Case) -> str:
+    """Name a case that is left out: its label, n, and the settings that are not the default."""
+    said = case.model_fields_set - {"impl", "seq", "k", "sharing", "projection", "k_rule"}
+    fields = Case.model_fields
+    other = [
+        f"{name}={value}"
+        for name in fields
+        if name in said and (value := getattr(case, name)) not in (fields[name].default, None)
+    ]
+    return " ".join([case.label, f"n={case.seq}", *other])
 
 
 def _batches(suite: Suite, n: int) -> Iterable[tuple[int, int | None]]:

@@ -37,7 +37,8 @@ def run(job: dict[str, Any], send: Send) -> dict[str, Any]:
         case = Case.model_validate(job["case"])
         send({"phase": "build"})
         for spec in job["plugins"]:
-            attention.load_plugin(spec)
+            if spec.partition("=")[0] == case.impl:  # others' code stays out of this process
+                attention.load_plugin(spec)
         if reason := attention.unavailable(case.impl, case.device):
             return {"status": "skipped", "reason": reason}
         return TASKS[case.task](case, send, **job["options"])

@@ -54,6 +54,7 @@ segfaults = _builder(lambda x: ctypes.string_at(0))
 hangs = _builder(_hang)
 terabytes = _builder(lambda x: torch.empty(1 << 44).fill_(1))
 stopped = _builder(lambda x: os.kill(os.getpid(), signal.SIGTERM))
+realtime = _builder(lambda x: os.kill(os.getpid(), 40))
 fickle = _builder(torch.randn_like)
 
 

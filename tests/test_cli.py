@@ -132,9 +132,11 @@ def test_dry_run_measures_nothing(tmp_path):
         (["nosuchsuite"], "no suite 'nosuchsuite'"),
         (["--budget", "soon"], "not a duration"),
         (["--rounds", "0"], "--rounds 0"),
-        (["--name", "a/b"], "no file name"),
+        (["--name", "a/b"], "cannot be a file name"),
         (["--out", "/proc/nothing"], "choose another folder with --out"),
         (["--resume", "nothing"], "no run 'nothing'"),
+        (["--impl", "a=gone.py:build"], "'gone.py' was not found"),
+        (["--name", "a" * 300], "cannot be a file name"),
     ],
 )
 def test_bad_input_is_one_line_exit_2_and_nothing_written(tmp_path, words, says):
@@ -301,7 +303,7 @@ def test_resume_takes_no_other_grid(swept):
 
 def test_a_full_disk_is_one_line_and_the_file_stays_whole(tmp_path):
     """With room for the header and little more, the sweep ends with exit 2 and a readable file."""
-    words = f"ulimit -f 6; exec {BIN} sweep --impl sdpa --seq 64..512 --d-model 64 --name x"
+    words = f"ulimit -f 8; exec {BIN} sweep --impl sdpa --seq 64..512 --d-model 64 --name x"
     done = subprocess.run(
         ["bash", "-c", words], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )

@@ -13,7 +13,8 @@ from linbench.executors.local import Local
 HERE = Path(__file__).parent
 BAD = (
     "raises_building", "raises_running", "wrong_shape", "not_a_tensor", "nan", "prints", "exits",
-    "leaves", "aborts", "segfaults", "hangs", "terabytes", "stopped", "fickle", "impostor",
+    "leaves", "aborts", "segfaults", "hangs", "terabytes", "stopped", "realtime", "fickle",
+    "impostor",
 )  # fmt: skip
 
 
@@ -88,6 +89,7 @@ def test_memory_is_the_analytic_one(measure):
         ("hangs", "timeout", "killed after 3 s (in phase"),
         ("terabytes", "oom", "can't allocate memory"),
         ("stopped", "error", "killed by SIGTERM"),
+        ("realtime", "error", "killed by signal 40"),
         ("fickle", "incorrect", "the last timed call returned other values"),
         ("impostor", "incorrect", "differs from the reference (exact attention, float64) by"),
     ],
@@ -123,6 +125,14 @@ def test_unknown_implementation_and_missing_plugin_are_errors_in_the_record():
         record = measure(Case(impl="gone", seq=64), 0)
     assert record.status == "error"
     assert "/nowhere/x.py" in record.reason
+
+
+def test_a_plugin_that_cannot_be_imported_harms_no_other(tmp_path):
+    """Others' code is loaded only to measure itself."""
+    (tmp_path / "bad.py").write_text("import os; os._exit(1)")
+    with Local([f"bad={tmp_path / 'bad.py'}:b"], {"keep_pages": True}, 30.0) as measure:
+        assert measure(Case(impl="sdpa", seq=64), 0).status == "ok"
+        assert measure(Case(impl="bad", seq=64), 0).status == "error"
 
 
 def test_each_round_is_a_fresh_process_and_none_is_left():

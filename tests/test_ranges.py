@@ -35,6 +35,7 @@ def test_sizes(text, values):
         ("1..8+0", "would never end"),
         ("-5", "not a size"),
         ("1e3", "not a size"),
+        ("1..99999999999+1", "more than 10000 values"),
     ],
 )
 def test_sizes_that_are_none(text, says):

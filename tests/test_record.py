@@ -19,6 +19,13 @@ def record(case=SDPA, round_=0, status="ok", **fields):
     return Record(case_id=case.id, case=case, round=round_, status=status, **fields)
 
 
+def _line(seq=512, **fields):
+    """A line that is well-formed and wrong."""
+    case = {"impl": "sdpa", "seq": seq}
+    whole = {"type": "record", "case_id": "c", "case": case, "round": 7, "status": "ok", **fields}
+    return json.dumps(whole) + "\n"
+
+
 @pytest.fixture
 def run_file(tmp_path):
     """A run of two records."""
@@ -66,15 +73,28 @@ def test_torn_last_line_is_dropped_with_a_warning(run_file):
         ("[]\n", "line 4 is of type 'list'"),
         ('{"type":"run"}\n', "line 4 is of type 'run'"),
         ('{"type":"record","round":"x"}\n', "line 4: case_id"),
+        (_line(seconds=[]), "line 4: status 'ok' without seconds"),
+        (_line(seconds=[0.0]), "line 4: seconds must be positive"),
+        (_line(seconds=[float("nan")]), "line 4"),
+        (_line(seq=-4), "line 4: case.seq"),
+        (b'{"type":"\xff"}\n'.decode(errors="surrogateescape"), "line 4 is not JSON"),
     ],
 )
 def test_any_other_bad_line_is_an_error_that_names_it(run_file, line, says):
     """Broken lines are never passed over in silence."""
-    with run_file.open("a") as file:
+    with run_file.open("a", errors="surrogateescape") as file:
         file.write(line)
     with pytest.raises(RunFileError) as caught:
         read(run_file)
     assert says in str(caught.value)
+
+
+def test_a_round_that_is_there_twice_is_told(run_file):
+    """Two lines of one round of one case are no reason to lose the run, but are said."""
+    with run_file.open("a") as file:
+        file.write(run_file.read_text().splitlines(keepends=True)[1])
+    with pytest.warns(UserWarning, match="round 0 is on lines 2 and 4"):
+        assert len(read(run_file)[1]) == 3
 
 
 def test_newer_schema_is_refused(run_file):
@@ -133,7 +153,7 @@ def test_reopening_cuts_a_torn_line_and_goes_on(run_file):
         file.write('{"torn')
     with Journal.reopen(run_file) as journal:
         assert len(journal.records) == 2
-        journal.append(record(round_=2))
+        journal.append(record(round_=2, seconds=[1.0]))
     assert [r.round for r in read(run_file)[1]] == [0, 1, 2]
 
 

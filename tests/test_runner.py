@@ -41,10 +41,10 @@ class Machine:
             duration_s=duration_s,
         )  # fmt: skip
 
-    def run(self, cases, done=(), free_bytes=64 * GIB, **plan):
+    def run(self, cases, done=(), free_bytes=64 * GIB, reconsider=False, **plan):
         return runner.run(
             cases, Plan(**plan), self.measure, self.kept.append,
-            free_bytes=free_bytes, done=done, clock=lambda: self.now,
+            free_bytes=free_bytes, done=done, reconsider=reconsider, clock=lambda: self.now,
         )  # fmt: skip
 
 
@@ -150,6 +150,21 @@ def test_resuming_measures_what_is_missing_and_only_that():
         machine.run(cases, rounds=3, done=whole.kept[:cut])
         both = [(r.case, r.round) for r in whole.kept[:cut] + machine.kept]
         assert len(both) == len(set(both)) == 24
+
+
+def test_a_larger_budget_gives_skipped_cases_another_chance():
+    """Resumed with more time, what was skipped is measured from the next round on."""
+    cases = grid("sdpa", sizes=[512 * 2**i for i in range(7)])
+    short = Machine()
+    short.run(cases, rounds=4, budget_s=10)
+    assert "skipped" in {record.status for record in short.kept}
+    for reconsider in (False, True):
+        machine = Machine()
+        machine.run(cases, rounds=4, budget_s=None, done=short.kept, reconsider=reconsider)
+        measured = {r.case for r in short.kept + machine.kept if r.status == "ok"}
+        assert (len(measured) == len(cases)) == reconsider
+        visits = [(r.case, r.round) for r in short.kept + machine.kept]
+        assert len(visits) == len(set(visits))
 
 
 def test_precise_cases_get_no_more_rounds_than_five():

@@ -79,6 +79,11 @@ def test_a_plugin_takes_the_axes_it_names():
         ({"sequence": "512"}, "setting 'sequence' is unknown"),
         ({"shraing": "kv"}, "did you mean 'sharing'?"),
         ({"seq": "4096..512"}, "inverted"),
+        ({"seed": 10**30}, "--seed"),
+        ({"case_timeout": "none"}, "hang for ever"),
+        ({"impl": "vanilla@k"}, "built in and takes no builder"),
+        ({"impl": "sdpa=x.py:b"}, "plug yours in as my_sdpa=x.py:b"),
+        ({"impl": "a=x.py:b,a=y.py:b"}, "names 'a' twice"),
     ],
 )
 def test_bad_settings(settings, says):
@@ -87,6 +92,17 @@ def test_bad_settings(settings, says):
         cases_of(**settings)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_plugins_that_are_not_there_are_found_without_running_them(tmp_path, monkeypatch):
+    """A file or module is looked up, not imported."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.py").write_text("raise SystemExit")
+    for spec in ("a=there.py:build", "a=there:build", "a=linbench.peers:mha"):
+        suite.check_plugins(suite.read({"impl": spec}))
+    for spec in ("a=gone.py:build", "a=gone.module:build"):
+        with pytest.raises(UsageError, match="was not found"):
+            suite.check_plugins(suite.read({"impl": spec}))
 
 
 def test_flags_override_the_file(tmp_path):

@@ -18,6 +18,8 @@ class Comparison:
     Attributes:
         case_id: The case, the same in both.
         label: Its configuration in words, n included.
+        at: Scope, mode and shape.
+        disturbed: Rounds so slow that they have no weight (see `series.mark_disturbed`).
         metric: time (seconds), memory (bytes) or energy (joules).
         ratio: Second over first, with a 95 % interval that takes rounds as independent units.
         verdict: `slower`, `faster` (or `more`, `less`) where the interval excludes 1, `same` where
@@ -28,6 +30,8 @@ class Comparison:
 
     case_id: str
     label: str
+    at: str
+    disturbed: int
     metric: Metric
     ratio: Interval
     verdict: str
@@ -75,6 +79,8 @@ def _one(case_id: str, metric: Metric, n: int, series: Series, other: Series) ->
     return Comparison(
         case_id=case_id,
         label=f"{series.setup.label} n={n}",
+        at=series.setup.panel.label,
+        disturbed=sum(cell.disturbed for cell in (*series.cells, *other.cells)),
         metric=metric,
         ratio=ratio,
         verdict=_verdict(ratio, metric),

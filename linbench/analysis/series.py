@@ -251,7 +251,7 @@ def series_of(frame: "pd.DataFrame", metric: Metric) -> list[Series]:
         if cell is not None:
             found.setdefault(setup_of(row), {})[cell.n, cell.round] = cell  # type: ignore[arg-type]
     series = [
-        Series(setup, metric, mark_disturbed([cells[key] for key in sorted(cells)]))
+        Series(setup, metric, _marked([cells[key] for key in sorted(cells)], metric))
         for setup, cells in found.items()
     ]
     return sorted(series, key=lambda one: _order(one.setup))
@@ -264,6 +264,11 @@ def _order(setup: Setup) -> tuple[Any, ...]:
     sharing = _SHARING.index(setup.sharing) if setup.sharing in _SHARING else len(_SHARING)
     variant = (sharing, str(setup.projection), str(setup.order))
     return (setup.run_id, impl, setup.impl, k, str(setup.k), *variant)
+
+
+def _marked(cells: Sequence[Cell], metric: Metric) -> tuple[Cell, ...]:
+    """Mark disturbed rounds where a busy machine can explain them: not in memory."""
+    return tuple(cells) if metric == "memory" else mark_disturbed(cells)
 
 
 def mark_disturbed(cells: Sequence[Cell]) -> tuple[Cell, ...]:

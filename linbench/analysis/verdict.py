@@ -78,7 +78,7 @@ class Evidence:
         """Whether the slope is what counts predict over the tail, not yet what theory expects."""
         if self.expected is None or self.predicted is None or not slope.bounded:
             return False
-        near = not slope.above(self.predicted + BAND) and not slope.below(self.predicted - BAND)
+        near = slope.within(self.predicted - 2 * BAND, self.predicted + 2 * BAND)
         return near and abs(self.predicted - self.expected) > BAND * self.expected
 
     @property

@@ -1,5 +1,6 @@
 """The command line: one verb per file. Only this package prints and exits."""
 
+import io
 import os
 import sys
 import warnings
@@ -79,6 +80,10 @@ def _one_line(
 def main() -> None:
     """Run the command line; the one place where a LinbenchError becomes a line and an exit code."""
     warnings.showwarning = _one_line
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # a terminal without UTF-8 gets ? for what it lacks
+        sys.stdout.reconfigure(errors="replace")
     try:
         app()
     except LinbenchError as error:
@@ -87,6 +92,10 @@ def main() -> None:
     except KeyboardInterrupt:
         print("linbench: interrupted", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # the reader of our output (head, less) has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # the reader of our output (head, less) has left
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
+        where = f" '{error.filename}'" if error.filename else ""
+        print(f"linbench: {error.strerror or error}{where}", file=sys.stderr)
+        sys.exit(2)

@@ -37,12 +37,16 @@ def compare(
         return
     from rich.table import Table
 
-    table = Table("case", "metric", "B / A", "95 %", "", box=None, header_style="bold")
+    several = len({one.at for one in found}) > 1
+    columns = ("case", "metric", "B / A", "95 %", "")
+    table = Table(*(("at",) if several else ()), *columns, box=None, header_style="bold")
     for one in found:
-        table.add_row(
-            one.label, one.metric, f"{one.ratio.value:.3f}", numbers.ends(one.ratio), one.verdict
-        )
+        ratio = f"{one.ratio.value:.3f}"
+        cells = (one.label, one.metric, ratio, numbers.ends(one.ratio), one.verdict)
+        table.add_row(*((one.at,) if several else ()), *cells)
     console().print(table)
+    if disturbed := sum(one.disturbed for one in found):
+        print(f"{disturbed} rounds took 1.5 times as long as others of their case; without weight")
     if not same_machine:
         print("the runs are from different machines: times are not compared")
     for run, cases in only.items():

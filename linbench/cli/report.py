@@ -25,7 +25,7 @@ def report(
 ) -> None:
     """Write a report: what grows how, who wins from which n, with figures and all tables.
 
-    It goes to OUT/<run name>/report.md, with its figures beside it; the path is printed. Several
+    It goes to `OUT/NAME/report.md`, with its figures beside it; the path is printed. Several
     runs go into one report, named after the first, with a section each.
 
     Example: linbench report latest --out reports

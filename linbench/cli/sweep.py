@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 GRID = "Grid"
 HOW = "How to measure"
+MOST_LETTERS = 100
 
 
 def _axis(text: str, default: str | None = None) -> Any:
@@ -155,13 +156,17 @@ def _new(suite: "Suite", out: Path, name: str | None, *, as_json: bool) -> None:
     from linbench import provenance
     from linbench.errors import UsageError
     from linbench.journal import Journal
-    from linbench.suite import expand
+    from linbench.suite import check_plugins, expand
 
     device = _device(suite)
+    check_plugins(suite)
     cases, left_out = expand(suite, device)
     run_id = name or provenance.run_id(suite.name)
-    if "/" in run_id or run_id in (".", "..", "latest"):
-        raise UsageError(f"--name '{run_id}' is no file name; use letters, digits and dashes")
+    if "/" in run_id or run_id in ("", ".", "..", "latest") or len(run_id) > MOST_LETTERS:
+        raise UsageError(
+            f"--name '{run_id:.40}' cannot be a file name; use at most {MOST_LETTERS} letters, "
+            "digits and dashes"
+        )
     busy = _warn_if_busy()
     with _executor(suite) as measure:  # loads torch while the parent goes on
         header = provenance.header(run_id, suite, device, busy)
@@ -176,7 +181,7 @@ def _resume(
     from linbench.cli.common import find_run
     from linbench.errors import UsageError
     from linbench.journal import Journal
-    from linbench.suite import expand, read
+    from linbench.suite import check_plugins, expand, read
 
     allowed = {"budget", "case_timeout"}
     if suite or not set(settings) <= allowed:
@@ -187,6 +192,7 @@ def _resume(
     path = find_run(run, out)
     with Journal.reopen(path) as journal:
         chosen = read({**journal.header.suite, **settings})
+        check_plugins(chosen)
         device = journal.header.device or "cpu"
         cases, left_out = expand(chosen, device)
         differs = provenance.differences(journal.header, chosen)
@@ -196,10 +202,14 @@ def _resume(
                 "them knowingly with --force"
             )
         note = [f"resumed with --force: {difference}" for difference in differs]
+        note += [f"resumed with --{key.replace('_', '-')} {new}" for key, new in settings.items()]
         if busy := _warn_if_busy():
             note.append(busy)
         with _executor(chosen) as measure:
-            _measure(chosen, cases, left_out, journal, measure, as_json=as_json, note=note)
+            _measure(
+                chosen, cases, left_out, journal, measure,
+                as_json=as_json, note=note, reconsider=bool(settings),
+            )  # fmt: skip
 
 
 def _warn_if_busy() -> str | None:
@@ -244,6 +254,7 @@ def _measure(
     *,
     as_json: bool,
     note: list[str] | None = None,
+    reconsider: bool = False,
 ) -> None:
     """Run the sweep into a journal, show its progress and its closing table, and exit by status."""
     from linbench import runner
@@ -267,7 +278,8 @@ def _measure(
                 _plan(suite),
                 measured,
                 keep,
-                free_bytes=machine.available_bytes() * 0.9,
+                free_bytes=machine.free_bytes(cases[0].device),
+                reconsider=reconsider,
                 done=journal.records,
                 visiting=progress.visiting,
             )
@@ -292,11 +304,12 @@ def _dry_run(suite: "Suite", *, as_json: bool) -> None:
     from linbench import runner
     from linbench.cli.tables import predictions, predictions_json
     from linbench.probes import machine
-    from linbench.suite import expand
+    from linbench.suite import check_plugins, expand
 
+    check_plugins(suite)
     cases, left_out = expand(suite, _device(suite))
     rate = machine.matrix_product_rate()
-    rows = runner.foresee(cases, _plan(suite), machine.available_bytes() * 0.9, rate)
+    rows = runner.foresee(cases, _plan(suite), machine.free_bytes(cases[0].device), rate)
     if as_json:
         print(json.dumps(predictions_json(rows, left_out)))
     else:

@@ -51,12 +51,15 @@ def by_case(records: Sequence[Record]) -> dict[Case, list[Record]]:
     return {case: groups[case] for case in sorted(groups, key=key)}
 
 
+SHAPE = ("d_model", "heads", "layers", "batch", "dtype", "device")
+
+
 def records_table(records: Sequence[Record]) -> Table:
     """Make a table with a row per case: rounds, typical time, peak memory, status."""
     cases = by_case(records)
     varying = [
         name
-        for name in ("scope", "mode", "d_model", "heads", "layers", "batch", "dtype", "device")
+        for name in ("scope", "mode", "order", *SHAPE)
         if len({getattr(case, name) for case in cases}) > 1
     ]
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -109,7 +109,8 @@ class Local:
             self._stop()
             self._start()
         fields = fields_of(reply, self._timeout_s)
-        if fields["status"] == "error" and machine.out_of_memory_kills() != kills:
+        killed = reply.get("signal") == signal.SIGKILL or "server" in reply
+        if killed and not reply.get("timed_out") and machine.out_of_memory_kills() != kills:
             fields = {"status": "oom", "reason": "the kernel killed a process for lack of memory"}
         return Record(
             case_id=case.id,
@@ -162,10 +163,17 @@ def fields_of(reply: dict[str, Any], timeout_s: float) -> dict[str, Any]:
     if "bad_alloc" in said or "std::bad_alloc" in said:
         return {"status": "oom", "reason": f"out of memory{during}{said}"}
     if reply["signal"]:
-        name = signal.Signals(reply["signal"]).name
-        return {"status": "error", "reason": f"the worker was killed by {name}{during}{said}"}
+        reason = f"the worker was killed by {_signal_name(reply['signal'])}{during}{said}"
+        return {"status": "error", "reason": reason}
     left = f"the worker left with exit code {reply['exit']} and no result{during}{said}"
     return {"status": "error", "reason": left}
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have no names
+        return f"signal {number}"
 
 
 def _with_nvml(memory: dict[str, Any], nvml: dict[str, Any]) -> dict[str, Any]:

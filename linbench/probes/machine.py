@@ -23,7 +23,7 @@ def describe() -> dict[str, Any]:
     """Return what this machine is, for the header of a run.
 
     `fingerprint` digests only what makes times comparable and stays put between runs (processor,
-    cores, memory to the GiB, GPU), never clocks or versions.
+    cores, memory to the GiB, GPU, the threads allowed), never clocks or versions.
     """
     gpu, reason = nvml.first_gpu()
     memory = psutil.virtual_memory().total
@@ -34,13 +34,14 @@ def describe() -> dict[str, Any]:
         "cores": psutil.cpu_count(logical=False) or os.cpu_count(),
         "memory_gib": round(memory / 2**30),
         "gpu": gpu and gpu["name"],
+        "threads": threads(),
     }
     digest = hashlib.sha256(repr(sorted(lasting.items())).encode()).hexdigest()[:12]
     return {
         "fingerprint": digest,
         "cpu": lasting["cpu"],
         "cores": lasting["cores"],
-        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "threads": lasting["threads"],
         "memory_bytes": memory,
         "gpu": gpu and gpu["name"],
         "gpu_memory_bytes": gpu and gpu["memory_bytes"],
@@ -53,6 +54,14 @@ def describe() -> dict[str, Any]:
         "system": platform.platform(),
         "governor": governor(),
     }
+
+
+def threads() -> str:
+    """Return how many cores this process may use, and what the environment says of threads."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    said = [f"{name}={os.environ[name]}" for name in names if os.environ.get(name)]
+    return " ".join([f"{allowed} cores", *said])
 
 
 def version(package: str) -> str | None:
@@ -131,6 +140,15 @@ def available_bytes() -> int:
             continue
         free = min(free, max(0, left))
     return free
+
+
+def free_bytes(device: str) -> int:
+    """Return the memory a case may take on a device, `cpu` or `cuda`: 90 % of what is free."""
+    if device == "cuda":
+        gpu, _ = nvml.first_gpu()
+        if gpu and gpu["free_bytes"]:
+            return int(0.9 * gpu["free_bytes"])
+    return int(0.9 * available_bytes())
 
 
 def out_of_memory_kills() -> int | None:

@@ -68,6 +68,7 @@ def first_gpu() -> tuple[dict[str, Any] | None, str | None]:
         return {
             "name": name,
             "memory_bytes": memory and int(memory.total),
+            "free_bytes": memory and int(memory.free),
             "driver": driver,
             "count": count,
         }, None

@@ -29,14 +29,14 @@ class Samples:
     Attributes:
         seconds: Per call, none dropped, in the order taken.
         warmup_calls: Calls before the first sample, in the same process.
-        steady: Whether the warm-up became steady before its cap.
+        steady: Whether the warm-up became steady before its cap; None where there was none.
         calls_per_sample: More than one where a single call is too short for the clock.
         result: What the last call returned.
     """
 
     seconds: list[float]
     warmup_calls: int
-    steady: bool
+    steady: bool | None
     calls_per_sample: int
     result: Any
 
@@ -82,10 +82,10 @@ def sample(
 
 def _warm_up(
     call: Callable[[], object], first_call_s: float, clock: Callable[[], float]
-) -> tuple[list[float], bool]:
+) -> tuple[list[float], bool | None]:
     warm: list[float] = []
     if first_call_s > LONG_CALL_S:
-        return warm, True
+        return warm, None
     end = clock() + WARM_UP_S
     while True:
         start = clock()

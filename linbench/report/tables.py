@@ -373,4 +373,7 @@ def command(header: Mapping[str, Any]) -> str:
     argv = [str(word) for word in header.get("argv") or []]
     if argv and argv[0].rsplit("/", 1)[-1] in ("linbench", "__main__.py"):
         argv = argv[1:]
+    if "--name" in argv:  # the name is taken
+        at = argv.index("--name")
+        del argv[at : at + 2]
     return shlex.join(["linbench", *argv]) if argv else ""

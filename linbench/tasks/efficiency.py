@@ -36,6 +36,7 @@ def efficiency(case: Case, send: Send, *, keep_pages: bool) -> dict[str, Any]:
     torch.set_grad_enabled(case.mode == "forward_backward")
     of = build(case)
     call = step(case, of)
+    send({"phase": "wake"})
     wake(case, of, call)
     send({"phase": "memory", "gpu_uuid": _uuid(case)})
     began = time.perf_counter()

@@ -73,6 +73,7 @@ def test_the_first_gpu(library):
     """Name, memory and driver come from NVML."""
     gpu, reason = ask(library, FIRST)
     assert reason is None
+    assert 0 < gpu.pop("free_bytes") < 16 * 2**30
     assert gpu == {
         "name": "Stub GPU", "memory_bytes": 16 * 2**30, "driver": "1.2.3", "count": 1,
     }  # fmt: skip
