@@ -196,6 +196,27 @@ def test_scaling_and_report_of_a_real_run(swept):
             assert (swept / "reports" / "r" / figure).stat().st_size > 1000
 
 
+def test_comparing_a_run_with_itself(swept):
+    """Every case is there, every ratio is 1, and nothing is told apart."""
+    said = json.loads(linbench("compare", "r", "r", "--json", cwd=swept).stdout)
+    assert said["same_machine"]
+    assert len({one["case_id"] for one in said["comparisons"]}) == 16
+    assert {one["ratio"] for one in said["comparisons"]} == {1.0}
+    assert {one["verdict"] for one in said["comparisons"]} <= {"unclear", "same"}
+    assert "linformer k=32 layerwise n=256" in linbench("compare", "r", "r", cwd=swept).stdout
+
+
+def test_env_check_reports_the_noise_floor(tmp_path):
+    """A short A/A test: what the machine resolves in how many rounds, and what disturbs it."""
+    said = json.loads(linbench("env", "--check", "--pairs", "3", "--json", cwd=tmp_path).stdout)
+    assert said["noise"]["pairs"] == 3
+    assert said["noise"]["resolves"]["5"] > said["noise"]["resolves"]["20"] > 0
+    assert {"CPU governor", "load", "GPU"} <= {finding["what"] for finding in said["findings"]}
+    text = linbench("env", "--check", "--pairs", "3", cwd=tmp_path).stdout
+    assert "in  5 rounds this machine resolves differences of" in text
+    assert list(tmp_path.iterdir()) == []
+
+
 def _start(folder):
     return subprocess.Popen(
         [BIN, "sweep", "--impl", "sdpa", "--seq", "64..512", "--rounds", "6", "--name", "x"],
@@ -303,7 +324,7 @@ def test_resume_takes_no_other_grid(swept):
 
 def test_a_full_disk_is_one_line_and_the_file_stays_whole(tmp_path):
     """With room for the header and little more, the sweep ends with exit 2 and a readable file."""
-    words = f"ulimit -f 8; exec {BIN} sweep --impl sdpa --seq 64..512 --d-model 64 --name x"
+    words = f"ulimit -f 12; exec {BIN} sweep --impl sdpa --seq 64..512 --d-model 64 --name x"
     done = subprocess.run(
         ["bash", "-c", words], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
