@@ -60,7 +60,7 @@ def records_table(records: Sequence[Record]) -> Table:
     varying = [
         name
         for name in ("scope", "mode", "order", *SHAPE)
-        if len({getattr(case, name) for case in cases}) > 1
+        if len({getattr(case, name) for case in cases} - {None}) > 1
     ]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("implementation", *varying):
