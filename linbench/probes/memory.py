@@ -37,13 +37,13 @@ def allocation_peak(call: Callable[[], T]) -> tuple[T, int | None, str | None]:
             False,  # with_modules
             torch._C._profiler._ExperimentalConfig(),  # noqa: SLF001 (the constructor asks for it)
         )
-        autograd._enable_profiler_legacy(config)  # noqa: SLF001
+        autograd._enable_profiler_legacy(config)  # noqa: SLF001 (no public way to it)
     except (AttributeError, TypeError, RuntimeError) as error:
         return call(), None, f"torch {torch.__version__} does not report allocations: {error}"
     try:
         result = call()
     finally:
-        threads = autograd._disable_profiler_legacy()  # noqa: SLF001
+        threads = autograd._disable_profiler_legacy()  # noqa: SLF001 (as above)
     now = peak = 0
     for events in threads:
         for event in events:
