@@ -162,6 +162,34 @@ class Timing(_Line):
     """What the C library does with freed memory while timing: `kept`, `returned`, or a reason."""
 
 
+class Counts(_Line):
+    """What a call must cost by counting, at least; see `linbench.attention.costs`."""
+
+    flops: int
+    """Operations of matrix products; a multiply-add is 2."""
+    bytes_moved: int
+    """The least that must be read and written."""
+    parameters: int
+    """Trained parameters that take part, shared ones once."""
+    peak_bytes: int
+    """Most memory in use at once above inputs and weights."""
+
+
+class Ceilings(_Line):
+    """How fast this machine was just then: a matrix product and a copy, timed in this process."""
+
+    gemm_flops: int | None = None
+    """Operations of the matrix product: square, in the dtype of the case."""
+    gemm_seconds: list[float] = []
+    """Raw seconds of each product."""
+    copy_bytes: int | None = None
+    """Bytes that the copy reads and writes, added up (as STREAM counts them)."""
+    copy_seconds: list[float] = []
+    """Raw seconds of each copy."""
+    reason: str | None = None
+    """Why there are no numbers."""
+
+
 class Record(_Line):
     """What one round of one case gave."""
 
@@ -192,6 +220,11 @@ class Record(_Line):
     """The comparison with the reference."""
     timing: Timing | None = None
     """How the samples were taken."""
+    costs: Counts | None = None
+    """What the call must cost by counting; null for a plug-in, of which nothing is known."""
+    ceilings: Ceilings | None = None
+    """What the machine reached at most, measured after the case; in one record of each round, dtype
+    and device, null in the others."""
     warnings: list[str] = []
     """What makes this record suspect: outliers, sources that disagree, throttling."""
     started: str | None = None

@@ -16,6 +16,7 @@ def preload() -> None:
     import linbench.attention.reference
     import linbench.attention.vanilla
     import linbench.encoder
+    import linbench.probes.ceilings
     import linbench.tasks  # noqa: F401 (imported to be there)
 
 
@@ -23,7 +24,8 @@ def run(job: dict[str, Any], send: Send) -> dict[str, Any]:
     """Measure one round of one case.
 
     Args:
-        job: `case` (the fields of a Case), `plugins` (their specs) and the task's `options`.
+        job: `case` (the fields of a Case), `plugins` (their specs), the task's `options`, and
+            whether to measure the machine's `ceilings` besides, after the case.
         send: Tells the process outside what is going on: `{"phase": ...}`.
 
     Returns:
@@ -31,6 +33,7 @@ def run(job: dict[str, Any], send: Send) -> dict[str, Any]:
         also `SystemExit`, is a status and a reason, never raised.
     """
     from linbench import attention
+    from linbench.probes import ceilings
     from linbench.tasks import TASKS
 
     try:
@@ -41,7 +44,11 @@ def run(job: dict[str, Any], send: Send) -> dict[str, Any]:
                 attention.load_plugin(spec)
         if reason := attention.unavailable(case.impl, case.device):
             return {"status": "skipped", "reason": reason}
-        return TASKS[case.task](case, send, **job["options"])
+        fields = TASKS[case.task](case, send, **job["options"])
+        if job.get("ceilings") and fields["status"] == "ok":
+            send({"phase": "ceilings"})
+            fields["ceilings"] = ceilings.measure(case.device, case.dtype)
+        return fields
     except BaseException as error:  # a plug-in may raise anything, SystemExit included
         return _failure(error)
 

@@ -176,3 +176,23 @@ def test_a_worker_does_not_outlive_the_closed_pipe(tmp_path):
     psutil.wait_procs([worker], timeout=5)
     assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
     assert not server.is_running()
+
+
+def test_ceilings_come_once_a_round_for_each_dtype(measure):
+    """The first good record of a round carries them; one that fails leaves them to the next."""
+    fails = Case(impl="raises_running", seq=64)
+    first, second = Case(impl="vanilla", seq=64), Case(impl="sdpa", seq=64)
+    other = Case(impl="sdpa", seq=64, dtype="float64")
+    assert measure(fails, 7).ceilings is None
+    assert measure(first, 7).ceilings.gemm_seconds
+    assert measure(second, 7).ceilings is None
+    assert measure(other, 7).ceilings.copy_seconds
+    assert measure(second, 8).ceilings.gemm_flops == 2 * 1024**3
+
+
+def test_a_record_counts_what_its_call_must_cost(measure):
+    """Operations are those of the cost model; of a plug-in nothing is claimed."""
+    costs = measure(Case(impl="sdpa", seq=64, scope="core"), 0).costs
+    assert costs.flops == 4 * 64 * 64 * 256
+    assert costs.parameters == 0
+    assert measure(Case(impl="fickle", seq=64), 0).costs is None

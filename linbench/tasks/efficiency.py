@@ -12,6 +12,7 @@ from torch import Tensor
 from linbench import attention
 from linbench.case import Case
 from linbench.encoder import Encoder
+from linbench.predict import cost_of
 from linbench.probes import allocator, energy, memory, timing
 from linbench.suite import config_of
 from linbench.tasks.check import Subject, Wrong, compare, output_of, rows_of, subject
@@ -78,6 +79,7 @@ def efficiency(case: Case, send: Send, *, keep_pages: bool) -> dict[str, Any]:
             "threads": torch.get_num_threads(),
             "freed_pages": freed_pages,
         },
+        "costs": _counted(case),
         **more,
     }
 
@@ -213,6 +215,19 @@ def storage_bytes(tensors: list[Tensor]) -> int:
     """Return the bytes that tensors hold, storages shared between them counted once."""
     storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
     return sum(storages.values())
+
+
+def _counted(case: Case) -> dict[str, int] | None:
+    """Count what a call of a case must cost, in the fields of `linbench.record.Counts`."""
+    cost = cost_of(case)
+    if cost is None:
+        return None
+    return {
+        "flops": cost.flops,
+        "bytes_moved": cost.bytes_moved,
+        "parameters": cost.parameters,
+        "peak_bytes": cost.peak_bytes,
+    }
 
 
 def _uuid(case: Case) -> str | None:
