@@ -2,11 +2,38 @@
 
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from linbench.cli.grid import (
+    BatchOption,
+    BudgetOption,
+    CaseTimeoutOption,
+    CompileOption,
+    DeviceOption,
+    DModelOption,
+    DtypeOption,
+    HeadsOption,
+    ImplOption,
+    KeepPagesOption,
+    KOption,
+    LayersOption,
+    ModeOption,
+    OrderOption,
+    PrecisionOption,
+    ProjectionOption,
+    RoundsOption,
+    ScopeOption,
+    SeedOption,
+    SeqOption,
+    SharingOption,
+    TokensOption,
+    choose,
+    device_of,
+    given,
+)
 
 if TYPE_CHECKING:
     from linbench.case import Case
@@ -14,21 +41,7 @@ if TYPE_CHECKING:
     from linbench.record import Record
     from linbench.suite import Suite
 
-GRID = "Grid"
-HOW = "How to measure"
 MOST_LETTERS = 100
-
-
-def _axis(text: str, default: str | None = None) -> Any:
-    return typer.Option(
-        help=text + (f" [default: {default}]" if default else ""), rich_help_panel=GRID
-    )
-
-
-def _how(text: str, default: str | None = None) -> Any:
-    return typer.Option(
-        help=text + (f" [default: {default}]" if default else ""), rich_help_panel=HOW
-    )
 
 
 def sweep(
@@ -37,56 +50,28 @@ def sweep(
         str | None,
         typer.Argument(help="A suite: a .toml file or a name ('linbench list suites')."),
     ] = None,
-    impl: Annotated[
-        list[str] | None,
-        _axis(
-            "Implementations; your own as NAME=module:builder or NAME=file.py:builder, "
-            "with @k at the end if it takes k.",
-            "vanilla,sdpa,linformer",
-        ),
-    ] = None,
-    seq: Annotated[
-        str | None,
-        _axis("Sequence lengths n: 512..65536 doubles, A..B*4, A..B+1024, commas.", "512..65536"),
-    ] = None,
-    k: Annotated[
-        str | None,
-        _axis("Projected dimensions: 128,256, n/4, per layer 256/128/64 or 256:64.", "128,256"),
-    ] = None,
-    sharing: Annotated[str | None, _axis("none, headwise, kv, layerwise.", "headwise")] = None,
-    projection: Annotated[str | None, _axis("linear, jl, mean, max, conv.", "linear")] = None,
-    order: Annotated[str | None, _axis("auto, project_first, compress_first.", "auto")] = None,
-    scope: Annotated[
-        str | None,
-        _axis("layer (with its four projections), core (attention alone), encoder.", "layer"),
-    ] = None,
-    mode: Annotated[str | None, _axis("forward, forward_backward.", "forward")] = None,
-    d_model: Annotated[str | None, _axis("Model width.", "256")] = None,
-    heads: Annotated[str | None, _axis("Attention heads h.", "4")] = None,
-    layers: Annotated[str | None, _axis("Layers, at scope encoder.", "1")] = None,
-    batch: Annotated[str | None, _axis("Sequences in a batch.", "1")] = None,
-    tokens: Annotated[str | None, _axis("Tokens in a batch: batch = tokens / n.")] = None,
-    dtype: Annotated[str | None, _axis("float32, float64, float16, bfloat16.", "float32")] = None,
-    device: Annotated[str | None, _how("auto, cpu, cuda.", "auto")] = None,
-    compile_: Annotated[
-        bool | None, typer.Option("--compile", help="Use torch.compile.", rich_help_panel=HOW)
-    ] = None,
-    rounds: Annotated[int | None, _how("Most rounds of a case, each a fresh process.", "5")] = None,
-    budget: Annotated[str | None, _how("Time for the whole sweep, or none.", "5m")] = None,
-    case_timeout: Annotated[str | None, _how("Limit of one round of one case.", "60s")] = None,
-    precision: Annotated[
-        str | None,
-        _how("From the 6th round on, end a case whose 95 % interval is this tight.", "3%"),
-    ] = None,
-    keep_pages: Annotated[
-        bool | None,
-        typer.Option(
-            "--keep-pages/--return-pages",
-            help="Whether the C library keeps freed pages while timing. [default: keep-pages]",
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    seed: Annotated[int | None, _how("Of weights, inputs and order.", "0")] = None,
+    impl: ImplOption = None,
+    seq: SeqOption = None,
+    k: KOption = None,
+    sharing: SharingOption = None,
+    projection: ProjectionOption = None,
+    order: OrderOption = None,
+    scope: ScopeOption = None,
+    mode: ModeOption = None,
+    d_model: DModelOption = None,
+    heads: HeadsOption = None,
+    layers: LayersOption = None,
+    batch: BatchOption = None,
+    tokens: TokensOption = None,
+    dtype: DtypeOption = None,
+    device: DeviceOption = None,
+    compile_: CompileOption = None,
+    rounds: RoundsOption = None,
+    budget: BudgetOption = None,
+    case_timeout: CaseTimeoutOption = None,
+    precision: PrecisionOption = None,
+    keep_pages: KeepPagesOption = None,
+    seed: SeedOption = None,
     out: Annotated[Path, typer.Option(help="Folder for the run file.")] = Path("results"),
     name: Annotated[
         str | None, typer.Option(help="Name of the run. [default: suite and UTC time]")
@@ -114,42 +99,15 @@ def sweep(
     - `linbench sweep --impl sdpa,linformer --k 128,n/4 --scope core --dry-run`
     - `linbench sweep --impl sdpa,mine=attention.py:build --seq 1024..8192`
     """
-    settings = _given(ctx.params)
+    settings = given(ctx.params)
     if resume:
         _resume(resume, suite, settings, out, force=force, as_json=json_)
         return
-    chosen = _choose(suite, settings)
+    chosen = choose(suite, settings)
     if dry_run:
         _dry_run(chosen, as_json=json_)
     else:
         _new(chosen, out, name, as_json=json_)
-
-
-GRID_FLAGS = (
-    "impl", "seq", "k", "sharing", "projection", "order", "scope", "mode", "d_model", "heads",
-    "layers", "batch", "tokens", "dtype",
-)  # fmt: skip
-OTHER_FLAGS = (
-    "device", "compile", "rounds", "budget", "case_timeout", "precision", "keep_pages", "seed",
-)  # fmt: skip
-
-
-def _given(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings among the flags that were given."""
-    settings = {
-        name: params["compile_" if name == "compile" else name]
-        for name in (*GRID_FLAGS, *OTHER_FLAGS)
-    }
-    settings["impl"] = settings["impl"] or None
-    return {name: value for name, value in settings.items() if value is not None}
-
-
-def _choose(suite: str | None, settings: dict[str, Any]) -> "Suite":
-    from linbench import suite as suites
-
-    if suite is None and not any(name in settings for name in GRID_FLAGS):
-        suite = "scaling"
-    return suites.read(settings) if suite is None else suites.load(suite, settings)
 
 
 def _new(suite: "Suite", out: Path, name: str | None, *, as_json: bool) -> None:
@@ -158,7 +116,7 @@ def _new(suite: "Suite", out: Path, name: str | None, *, as_json: bool) -> None:
     from linbench.journal import Journal
     from linbench.suite import check_plugins, expand
 
-    device = _device(suite)
+    device = device_of(suite)
     check_plugins(suite)
     cases, left_out = expand(suite, device)
     run_id = name or provenance.run_id(suite.name)
@@ -219,18 +177,6 @@ def _warn_if_busy() -> str | None:
     if busy:
         print(f"linbench: warning: {busy}", file=sys.stderr)
     return busy
-
-
-def _device(suite: "Suite") -> str:
-    from linbench.errors import UsageError
-    from linbench.probes import machine
-
-    if suite.device == "cpu":
-        return "cpu"
-    reason = machine.no_cuda_reason()
-    if suite.device == "cuda" and reason:
-        raise UsageError(f"--device cuda is not there: {reason}; use --device cpu")
-    return "cpu" if reason else "cuda"
 
 
 def _executor(suite: "Suite") -> Any:
@@ -307,7 +253,7 @@ def _dry_run(suite: "Suite", *, as_json: bool) -> None:
     from linbench.suite import check_plugins, expand
 
     check_plugins(suite)
-    cases, left_out = expand(suite, _device(suite))
+    cases, left_out = expand(suite, device_of(suite))
     rate = machine.matrix_product_rate()
     rows = runner.foresee(cases, _plan(suite), machine.free_bytes(cases[0].device), rate)
     if as_json:
