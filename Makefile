@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: sweep test
+.PHONY: sweep test gate
 
 sweep: .venv/ready  ## run the main job and say where the report is
 	$(BIN)/linbench sweep
@@ -12,6 +12,11 @@ test: .venv/ready  ## lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+# memory, operations and exponents carry over between machines, where kernels have as many threads
+gate: .venv/ready  ## hold this version against the committed baseline
+	OMP_NUM_THREADS=1 $(BIN)/linbench sweep ci --device cpu --rounds 1 --budget none
+	$(BIN)/linbench gate latest --baseline ci --metric memory,operations,exponent
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveInt
 
-Scope = Literal["layer", "core", "encoder"]
+Scope = Literal["layer", "core", "encoder", "function"]
 Mode = Literal["forward", "forward_backward"]
 KPerLayer = PositiveInt | tuple[PositiveInt, ...]
 
@@ -20,7 +20,8 @@ class Case(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     task: str = "efficiency"
-    """What is measured: `efficiency` is time, memory and energy of a call."""
+    """What is measured: `efficiency` is time, memory and energy of a call, `max_batch` the largest
+    batch that fits a memory."""
     impl: str
     """Name of the implementation."""
     seq: PositiveInt
@@ -34,7 +35,8 @@ class Case(BaseModel):
     order: str | None = None
     """Whether E is applied after W (project_first), before (compress_first), or the cheaper."""
     scope: Scope = "layer"
-    """core: attention on given q, k, v; layer: with its four projections; encoder: the stack."""
+    """core: attention on given q, k, v; layer: with its four projections; encoder: the stack;
+    function: a benchmark of pytest-benchmark, of whose shape only n is known."""
     mode: Mode = "forward"
     """forward, or forward_backward: with the gradients of inputs and weights."""
     d_model: PositiveInt = 256
@@ -44,7 +46,7 @@ class Case(BaseModel):
     layers: PositiveInt = 1
     """Layers of the stack."""
     batch: NonNegativeInt = 1
-    """Sequences in the batch."""
+    """Sequences in the batch; 1 in task max_batch, which finds it."""
     dtype: str = "float32"
     """Type of weights and inputs."""
     device: str = "cpu"
@@ -57,6 +59,8 @@ class Case(BaseModel):
     """The rule that k came from (`n/4`), so that its cases form one series; null for a number."""
     tokens: int | None = None
     """Number of tokens that the batch came from (batch = tokens / n); null for a given batch."""
+    memory_limit_bytes: PositiveInt | None = None
+    """The memory that the batch of task max_batch must fit; null in other tasks."""
 
     @property
     def id(self) -> str:

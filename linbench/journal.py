@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from linbench.errors import RunFileError
-from linbench.record import Header, Record, read, to_line
+from linbench.record import Header, Record, read_lines, to_line
 
 
 class Journal:
@@ -63,14 +63,14 @@ class Journal:
             raise RunFileError(f"cannot go on with '{path}': {error.strerror}") from None
         journal = cls(path, descriptor, Header.model_construct(), [])
         journal._lock()
+        content = path.read_bytes()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the torn line is mended here
-                journal.header, journal.records = read(path)
+                journal.header, journal.records = read_lines(path, content)
         except RunFileError:
             journal.close()
             raise
-        content = path.read_bytes()
         os.ftruncate(descriptor, content.rfind(b"\n") + 1)
         return journal
 

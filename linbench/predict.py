@@ -2,8 +2,9 @@
 
 Operation counts and analytic peaks come from `linbench.attention.costs`. A time is predicted from
 the nearest measured case of the same implementation and setting, in proportion to the operations;
-with none measured yet, from a cautious rate. A plug-in's costs are unknown: they are extrapolated
-from its own measured cases, quadratically unless two of them say otherwise.
+with none measured yet, from a cautious rate. A case of task max_batch counts as one call of all the
+sequences that its search will run if counts are right. A plug-in's costs are unknown: they are
+extrapolated from its own measured cases, quadratically unless two of them say otherwise.
 """
 
 import bisect
@@ -12,6 +13,7 @@ import math
 from dataclasses import dataclass
 
 from linbench.attention import costs
+from linbench.batch_search import Found, search
 from linbench.case import Case
 from linbench.suite import config_of
 
@@ -43,10 +45,12 @@ class Prediction:
     """What a case will take.
 
     Attributes:
-        call_s: One call, in seconds; None where nothing is known (a plug-in not yet measured).
+        call_s: One call, in seconds (in task max_batch all calls together); None where nothing is
+            known (a plug-in not yet measured).
         round_s: One round: process, memory and check, warm-up, samples.
         memory_bytes: Weights, inputs and the peak above them; None where nothing is known.
-        grounds: `measured` (this very case), `calibrated` (another size of it), `model`, `unknown`.
+        grounds: `measured` (this very case), `calibrated` (another size of it), `model`, `counted`
+            (known by counting, nothing is run), `unknown`.
         reach: Operations of this case over those of the case it was calibrated on.
     """
 
@@ -68,8 +72,10 @@ class Predictor:
 
     def learn(self, case: Case, measured: Measured) -> None:
         """Take up what a case took; its latest round counts."""
-        if case not in self.measured:
-            size = operations(case) or float(case.seq * case.batch)
+        size = operations(case)
+        if size is None:
+            size = float(case.seq * case.batch)
+        if case not in self.measured and size > 0:
             bisect.insort(self._kin.setdefault(_family(case), []), (size, len(self.measured), case))
         self.measured[case] = measured
 
@@ -82,16 +88,18 @@ class Predictor:
         cost = cost_of(case)
         if cost is None:
             return self._extrapolate(case, kin)
-        memory_bytes = cost.peak_bytes + cost.weights_bytes + cost.inputs_bytes
+        size, memory_bytes = cost.flops * sequences(case), _memory(case, cost)
+        if not size:
+            return Prediction(0.0, START_S[case.device], memory_bytes, "counted")
         if not kin:
-            call_s = (
+            call_s = sequences(case) * (
                 cost.flops / (self._flops_per_s or CAUTIOUS_FLOPS_PER_S[case.device])
                 + cost.bytes_moved / CAUTIOUS_BYTES_PER_S[case.device]
             )
             return Prediction(call_s, round_seconds(case, call_s), memory_bytes, "model", math.inf)
-        at = bisect.bisect(kin, (float(cost.flops),))
-        near = min(kin[max(0, at - 1) : at + 1], key=lambda k: abs(math.log(cost.flops / k[0])))
-        return self._scale(case, near[2], cost.flops / near[0], memory_bytes)
+        at = bisect.bisect(kin, (float(size),))
+        near = min(kin[max(0, at - 1) : at + 1], key=lambda k: abs(math.log(size / k[0])))
+        return self._scale(case, near[2], size / near[0], memory_bytes)
 
     def _scale(
         self, case: Case, known_case: Case, ratio: float, memory_bytes: float | None
@@ -126,6 +134,8 @@ def round_seconds(case: Case, call_s: float) -> float:
 
     On a CPU the first call, and the preparation of the timed ones, fault in the peak of memory.
     """
+    if case.task == "max_batch":  # nothing is timed
+        return START_S[case.device] + call_s
     timing_s = call_s if call_s > 1 else max(4 * call_s, SAMPLING_S)
     cost = cost_of(case)
     faults_s = 2.25 * cost.peak_bytes / FAULTED_BYTES_PER_S if cost and case.device == "cpu" else 0
@@ -147,9 +157,43 @@ def cost_of(case: Case) -> costs.Costs | None:
 
 
 def operations(case: Case) -> float | None:
-    """Return the floating-point operations of one call of a case, None for a plug-in."""
+    """Return the floating-point operations of a case's call or calls, None for a plug-in."""
     cost = cost_of(case)
-    return None if cost is None else float(cost.flops)
+    return None if cost is None else float(cost.flops) * sequences(case)
+
+
+def need_of(case: Case, batch: int) -> int | None:
+    """Return weights, inputs and peak of a case at another batch by counting; None: a plug-in."""
+    cost = cost_of(case.model_copy(update={"batch": batch}))
+    return None if cost is None else cost.weights_bytes + cost.inputs_bytes + cost.peak_bytes
+
+
+def sequences(case: Case) -> float:
+    """Return how many times the work of its batch a case is: those that a search runs, added up."""
+    found = _foreseen(case)
+    return 1.0 if found is None else float(sum(one.batch for one in found.ran))
+
+
+def _memory(case: Case, cost: costs.Costs) -> int | None:
+    """Return what a case takes at most; None for a search on a GPU, which knows its own limit."""
+    found = _foreseen(case)
+    if found is None:
+        return cost.peak_bytes + cost.weights_bytes + cost.inputs_bytes
+    if case.device == "cuda":
+        return None
+    return max((one.bytes or 0 for one in found.ran), default=0)
+
+
+@functools.lru_cache(maxsize=1 << 15)
+def _foreseen(case: Case) -> Found | None:
+    """Return how the search for the largest batch goes if counts are right; None: no search."""
+    if case.memory_limit_bytes is None or cost_of(case) is None:
+        return None
+    counted = functools.partial(need_of, case)
+    frugal = case.device == "cpu"
+    return search(
+        counted, case.memory_limit_bytes, frugal=frugal, counted=counted, weights=lambda: 0
+    )
 
 
 def _family(case: Case) -> tuple[object, ...]:

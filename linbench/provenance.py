@@ -11,6 +11,7 @@ from linbench import __version__
 from linbench.probes import machine
 from linbench.record import Header, Machine
 from linbench.suite import Suite, plugin_file
+from linbench.versions import Version
 
 
 def run_id(suite: str) -> str:
@@ -18,8 +19,23 @@ def run_id(suite: str) -> str:
     return f"{suite}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
 
 
-def header(name: str, suite: Suite, device: str, busy: str | None = None) -> Header:
-    """Return the header of a run that begins now; `busy` says that others use the machine."""
+def header(
+    name: str,
+    suite: Suite,
+    device: str,
+    busy: str | None = None,
+    version: Version | None = None,
+) -> Header:
+    """Return the header of a run that begins now.
+
+    Args:
+        name: The run's.
+        suite: What it measures.
+        device: What the suite's device came to.
+        busy: That others use the machine.
+        version: Whose code is measured, where it is not that of this folder.
+    """
+    root = version.root if version else None
     return Header.model_validate(
         {
             "run_id": name,
@@ -29,8 +45,8 @@ def header(name: str, suite: Suite, device: str, busy: str | None = None) -> Hea
             "suite": suite.model_dump(mode="json"),
             "device": device,
             "machine": Machine.model_validate(machine.describe()),
-            "git": git(),
-            "code": code_digest(suite.plugins),
+            "git": git(root),
+            "code": code_digest(suite.plugins, version),
             "warnings": [busy] if busy else [],
         }
     )
@@ -61,12 +77,17 @@ def _git(folder: Path | None, *words: str) -> str | None:
     return done.stdout.strip()
 
 
-def code_digest(plugins: list[str]) -> str:
+def code_digest(plugins: list[str], version: Version | None = None) -> str:
     """Return a digest of what is measured and how: linbench's own source and plug-in files."""
     package = Path(__file__).parent
+    if version and (version.root / "linbench" / "__init__.py").is_file():
+        package = version.root / "linbench"
     files = sorted(package.rglob("*.py"))
     for spec in plugins:
-        if file := plugin_file(spec.partition("=")[2].rpartition(":")[0]):
+        where = spec.partition("=")[2].rpartition(":")[0]
+        if version and where.endswith(".py"):
+            where = str(version.folder / where)
+        if file := plugin_file(where):
             files.append(file)
     digest = hashlib.sha256(f"torch {machine.version('torch')}\n".encode())
     for file in files:

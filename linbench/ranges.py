@@ -6,6 +6,7 @@ from linbench.case import KPerLayer
 from linbench.errors import UsageError
 
 _RANGE = re.compile(r"(\d+)\.\.(\d+)(?:([*+])(\d+))?")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([kmgt]?)i?b)?", re.IGNORECASE)
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 MOST = 10_000
 GRAMMAR = "a number, A..B (doubling), A..B*4, A..B+1024, or several joined by commas"
@@ -132,6 +133,25 @@ def seconds(text: str, what: str) -> float | None:
             f"{what} '{text}' is not a duration, expected for instance 90s, 5m, 1h30m, or none"
         )
     return total
+
+
+def size(text: str, what: str) -> int:
+    """Read a size of memory in bytes, for instance `16GB`, `512MiB`, or a plain number of bytes.
+
+    Prefixes are powers of 1024 with and without the i, as memory is sold: a card of 16 GB holds
+    16 GiB (JEDEC 100B.01).
+
+    Raises:
+        UsageError: not a size, or less than a MiB.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    power = " kmgt".index((match[2] or " ").lower()) if match else 0
+    count = int(float(match[1]) * 1024**power) if match else 0
+    if count < 2**20:
+        raise UsageError(
+            f"{what} '{text}' is not a memory of at least 1 MB, expected for instance 16GB or 8GiB"
+        )
+    return count
 
 
 def fraction(text: str, what: str) -> float:

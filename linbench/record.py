@@ -190,6 +190,33 @@ class Ceilings(_Line):
     """Why there are no numbers."""
 
 
+class BatchTry(_Line):
+    """What is known of one batch in the search for the largest."""
+
+    batch: int
+    """Sequences in it."""
+    bytes: int | None = None
+    """Weights, inputs and the peak above them; null where a run ended out of memory."""
+    fits: bool
+    """Whether it fits the limit."""
+    how: Literal["measured", "extrapolated", "counted"]
+    """measured: it was run; extrapolated: from the bytes of smaller batches that were run; counted:
+    operation counts alone exceed the limit by more than they may be off."""
+
+
+class MaxBatch(_Line):
+    """The largest batch of a case that fits a memory."""
+
+    batch: int
+    """Sequences in it; 0 where not even one fits."""
+    limit_bytes: int
+    """What weights, inputs and the peak above them had to fit."""
+    how: Literal["measured", "extrapolated", "counted"]
+    """The weaker of the grounds for which this batch fits and the next larger one does not."""
+    tried: list[BatchTry] = []
+    """All batches that were looked at, in order."""
+
+
 class Record(_Line):
     """What one round of one case gave."""
 
@@ -210,6 +237,8 @@ class Record(_Line):
     """Raw samples in seconds per call, in the order taken, none dropped."""
     memory: Memory | None = None
     """Memory of one call."""
+    max_batch: MaxBatch | None = None
+    """What task max_batch found; null in other tasks."""
     energy_j: float | None = None
     """Joules of one call."""
     energy_reason: str | None = None
@@ -238,10 +267,12 @@ def json_schema() -> dict[str, Any]:
     return TypeAdapter(Header | Record).json_schema(mode="serialization", by_alias=True)
 
 
-def _check(record: Record) -> str | None:
+def wrong_in(record: Record) -> str | None:
     """Say what is wrong with a record that its types do not tell, or None."""
     if record.status == "ok" and record.case.task == "efficiency" and not record.seconds:
         return "status 'ok' without seconds"
+    if record.status == "ok" and record.case.task == "max_batch" and record.max_batch is None:
+        return "status 'ok' without max_batch"
     if not all(math.isfinite(second) and second > 0 for second in record.seconds):
         return f"seconds must be positive, got {min(record.seconds)}"
     return None
@@ -256,12 +287,16 @@ def to_line(entry: Header | Record) -> str:
 
 
 def read(path: Path) -> tuple[Header, list[Record]]:
-    """Read a run file.
+    """Read a run: a run file, or what pytest-benchmark saved (see `linbench.pytest_benchmark`).
 
     Raises:
         RunFileError: there is no such file, a line is broken (other than a torn last one, which is
             dropped with a warning), or the file is of a newer schema.
     """
+    from linbench import pytest_benchmark
+
+    if path.is_dir():
+        return pytest_benchmark.read(path)
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -269,6 +304,13 @@ def read(path: Path) -> tuple[Header, list[Record]]:
             f"cannot read run '{path}': {error.strerror}; expected a .jsonl file that "
             "'linbench sweep' wrote (see 'linbench list runs')"
         ) from None
+    if pytest_benchmark.wrote(path, content):
+        return pytest_benchmark.read(path)
+    return read_lines(path, content)
+
+
+def read_lines(path: Path, content: bytes) -> tuple[Header, list[Record]]:
+    """Read the content of a run file; `path` is for messages. Raises as `read` does."""
     lines = content.split(b"\n")
     torn = lines.pop()  # what follows the last newline: empty, or a line whose writer was killed
     if torn:
@@ -280,7 +322,7 @@ def read(path: Path) -> tuple[Header, list[Record]]:
     seen: dict[tuple[str, int], int] = {}
     for number, line in enumerate(lines[1:], start=2):
         record = _parse(path, number, line, Record)
-        if wrong := _check(record):
+        if wrong := wrong_in(record):
             raise RunFileError(f"{path} line {number}: {wrong}; delete that line")
         first = seen.setdefault((record.case_id, record.round), number)
         if first != number:
@@ -333,9 +375,14 @@ def load(path: str | Path) -> "tuple[dict[str, Any], pd.DataFrame]":
     Raises:
         RunFileError: see `read`.
     """
+    header, records = read(Path(path))
+    return header.model_dump(mode="json"), table(header, records)
+
+
+def table(header: Header, records: list[Record]) -> "pd.DataFrame":
+    """Return the table of a run, as `load` describes it."""
     import pandas as pd
 
-    header, records = read(Path(path))
     rows = []
     for record in records:
         row = record.model_dump()
@@ -361,7 +408,7 @@ def load(path: str | Path) -> "tuple[dict[str, Any], pd.DataFrame]":
         frame[name] = frame[name].astype("int64")
     for name in ("peak_bytes", "energy_j", "duration_s"):
         frame[name] = frame[name].astype("float64")
-    return header.model_dump(mode="json"), frame
+    return frame
 
 
 if __name__ == "__main__":

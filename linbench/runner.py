@@ -16,13 +16,16 @@ from dataclasses import dataclass, field
 from scipy import special
 
 from linbench.case import Case
-from linbench.predict import Measured, Prediction, Predictor
+from linbench.predict import START_S, Measured, Prediction, Predictor
 from linbench.record import Record
 
 Measure = Callable[[Case, int], Record]
 
 SURE_ROUNDS = 3
 """A case is begun only if this many rounds of it are predicted to fit: fewer give no interval."""
+
+ONE_ROUND = ("max_batch",)
+"""Tasks whose answer is exact: another round would only repeat it."""
 
 STEADY_ROUNDS = 5
 """Rounds before a narrow interval may end a case: earlier, narrow ones are luck too often."""
@@ -86,7 +89,8 @@ class State:
         if record.status != "ok":
             self.forgiven.discard(record.case)
         if record.status == "ok":
-            self.begun[record.case] = record.duration_s or 0.0
+            if rounds_needed(record.case, self.plan) > 1:
+                self.begun[record.case] = record.duration_s or 0.0
             self.predictor.learn(record.case, measured_of(record))
         elif record.status == "timeout":  # its time is at least this: larger cases are predicted so
             call_s = self.plan.case_timeout_s / 3
@@ -98,7 +102,10 @@ class State:
 
     def alive(self, case: Case) -> bool:
         """Whether more rounds of a case make sense: none so far ended otherwise than well."""
-        bad = {record.status for record in self.records.get(case, [])} - {"ok"}
+        found = {record.status for record in self.records.get(case, [])}
+        if case.task in ONE_ROUND and "ok" in found:
+            return False
+        bad = found - {"ok"}
         return not bad or (bad == {"skipped"} and case in self.forgiven)
 
     def left_s(self) -> float:
@@ -113,9 +120,17 @@ def measured_of(record: Record) -> Measured:
     memory = record.memory
     parts = [memory.peak_bytes, memory.weights_bytes, memory.inputs_bytes] if memory else []
     known = [part for part in parts if part is not None]
-    return Measured(
-        statistics.median(record.seconds), record.duration_s or 0.0, sum(known) if known else None
-    )
+    round_s = record.duration_s or 0.0
+    if record.seconds:
+        call_s = statistics.median(record.seconds)
+    else:  # a search: its calls are the round
+        call_s = max(0.0, round_s - START_S[record.case.device])
+    return Measured(call_s, round_s, sum(known) if known else None)
+
+
+def rounds_needed(case: Case, plan: Plan) -> int:
+    """Return how many rounds of a case the budget must hold for it to be begun."""
+    return 1 if case.task in ONE_ROUND else min(SURE_ROUNDS, plan.rounds)
 
 
 def run(
@@ -129,6 +144,7 @@ def run(
     reconsider: bool = False,
     clock: Callable[[], float] = time.monotonic,
     visiting: Callable[[Case, int, "State", list[Case]], None] = lambda *_: None,
+    wanted: Callable[[list[Case], int, "State"], list[Case]] | None = None,
 ) -> State:
     """Measure a grid, round by round.
 
@@ -143,6 +159,7 @@ def run(
             on (the budget is larger now, say).
         clock: A monotonic clock, in seconds.
         visiting: Told before each visit, with the cases still to come in this round.
+        wanted: Says which cases get another round, from the second one on (see `wanting`).
 
     Returns:
         What is known at the end.
@@ -156,7 +173,7 @@ def run(
     begin = clock()
     for round_ in range(plan.rounds):
         state.spent_s = earlier_s + clock() - begin
-        order = _order(cases, round_, state)
+        order = _order(cases, round_, state, wanted or wanting)
         for case, waiting in order:
             visiting(case, round_, state, waiting)
             reason = unfit(case, round_, state, waiting)
@@ -174,7 +191,12 @@ def run(
     return state
 
 
-def _order(cases: Sequence[Case], round_: int, state: State) -> Iterator[tuple[Case, list[Case]]]:
+def _order(
+    cases: Sequence[Case],
+    round_: int,
+    state: State,
+    wanted: Callable[[list[Case], int, State], list[Case]],
+) -> Iterator[tuple[Case, list[Case]]]:
     """Yield the cases of a round in the order to visit, each with those still waiting."""
     # a seed of its own for each round: a resumed run goes on in the order it had
     chance = random.Random(f"{state.plan.seed} {round_}")  # noqa: S311 (an order, not a secret)
@@ -182,7 +204,7 @@ def _order(cases: Sequence[Case], round_: int, state: State) -> Iterator[tuple[C
     chance.shuffle(waiting)
     waiting = [case for case in waiting if round_ not in state.rounds_of(case)]
     if round_ > 0:
-        waiting = wanting(waiting, round_, state)
+        waiting = wanted(waiting, round_, state)
         while waiting:
             yield waiting.pop(0), waiting
         return
@@ -228,19 +250,20 @@ def unfit(case: Case, round_: int, state: State, waiting: Sequence[Case]) -> str
     left = state.left_s()
     if round_ > 0:
         return None if prediction.round_s <= left else "the budget is spent"
-    sure = min(SURE_ROUNDS, plan.rounds)
-    begun = (sure - 1) * sum(state.begun.values())
-    if SLACK * (begun + sure * (1 + len(waiting)) * prediction.round_s) <= left:
+    most, sure = min(SURE_ROUNDS, plan.rounds), rounds_needed(case, plan)
+    begun = (most - 1) * sum(state.begun.values())
+    if SLACK * (begun + most * (1 + len(waiting)) * prediction.round_s) <= left:
         return None  # even if all that wait were as dear
     cheaper = sum(
-        sure * p.round_s
-        for p in (state.predictor.predict(other) for other in waiting)
+        rounds_needed(other, plan) * p.round_s
+        for other, p in ((other, state.predictor.predict(other)) for other in waiting)
         if p.round_s < prediction.round_s
     )
     if SLACK * (begun + cheaper + sure * prediction.round_s) <= left:
         return None
     return (
-        f"predicted {sure} rounds of {prediction.round_s:.1f} s {how} do not fit: of the budget "
+        f"predicted {sure} round{'s' * (sure > 1)} of {prediction.round_s:.1f} s {how} do not fit: "
+        "of the budget "
         f"{plan.budget_s:g} s, {max(0.0, left - begun - cheaper):.0f} s are free; raise --budget"
     )
 
@@ -262,7 +285,7 @@ def foresee(
         prediction = state.predictor.predict(case)
         reason = unfit(case, 0, state, [])
         if reason is None:
-            state.spent_s += min(SURE_ROUNDS, plan.rounds) * prediction.round_s
+            state.spent_s += rounds_needed(case, plan) * prediction.round_s
         rows.append((case, prediction, reason))
     return rows
 

@@ -23,6 +23,9 @@ from linbench.errors import LinbenchError, UsageError, did_you_mean
 
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda")
+TASKS = ("efficiency", "max_batch")
+MEMORY_LIMIT_BYTES = 16 * 2**30
+"""What batches of task max_batch must fit if no limit is given: the memory of the paper's GPU."""
 PLUGIN_AXES = ("k", "sharing", "projection", "order")
 
 
@@ -73,6 +76,10 @@ def _limit(what: str) -> BeforeValidator:
     return BeforeValidator(read)
 
 
+def _size(value: Any) -> int | None:
+    return None if value is None else ranges.size(_text(value), "--memory-limit")
+
+
 class Suite(BaseModel):
     """What to measure and how long; `expand` makes it into cases."""
 
@@ -80,6 +87,7 @@ class Suite(BaseModel):
 
     name: str = "sweep"
     description: str = ""
+    task: Annotated[list[str], _one_of("--task", TASKS)] = ["efficiency"]
     impl: Annotated[list[str], BeforeValidator(_words)] = ["vanilla", "sdpa", "linformer"]
     seq: Annotated[list[int], _sizes("--seq")] = [512 * 2**i for i in range(8)]
     k: Annotated[list[str], BeforeValidator(lambda v: ranges.k_values(_text(v)))] = ["128", "256"]
@@ -94,6 +102,7 @@ class Suite(BaseModel):
     batch: Annotated[list[int], _sizes("--batch")] | None = None
     tokens: Annotated[list[int], _sizes("--tokens")] | None = None
     dtype: Annotated[list[str], _one_of("--dtype", DTYPES)] = ["float32"]
+    memory_limit: Annotated[int | None, BeforeValidator(_size)] = None
     device: str = "auto"
     compile: bool = False
     seed: int = 0
@@ -150,6 +159,16 @@ def _check(suite: Suite) -> None:
         )
     if suite.batch and suite.tokens:
         raise UsageError("--batch and --tokens exclude each other: batch = tokens / n; drop one")
+    if suite.memory_limit and "max_batch" not in suite.task:
+        raise UsageError(
+            f"--memory-limit {suite.memory_limit} bytes is for task max_batch, but --task is "
+            f"{','.join(suite.task)}; add --task max_batch"
+        )
+    if (suite.batch or suite.tokens) and suite.task == ["max_batch"]:
+        flag = "--batch" if suite.batch else "--tokens"
+        raise UsageError(
+            f"{flag} means nothing to --task max_batch, which finds the batch; drop it"
+        )
     for d_model, heads in itertools.product(suite.d_model, suite.heads):
         if d_model % heads:
             raise UsageError(
@@ -300,10 +319,12 @@ def expand(suite: Suite, device: str) -> tuple[list[Case], dict[str, str]]:
     """
     cases: dict[Case, None] = {}
     left_out: dict[str, str] = {}
-    axes = (suite.scope, suite.mode, suite.dtype, suite.d_model, suite.heads, suite.layers)
+    axes = (
+        suite.task, suite.scope, suite.mode, suite.dtype, suite.d_model, suite.heads, suite.layers,
+    )  # fmt: skip
     for entry in suite.impl:
         name, takes = _axes_of(entry)
-        for scope, mode, dtype, d_model, heads, layers in itertools.product(*axes):
+        for task, scope, mode, dtype, d_model, heads, layers in itertools.product(*axes):
             for n, rule, sharing, projection, order in itertools.product(
                 suite.seq,
                 suite.k if "k" in takes else [None],
@@ -312,12 +333,13 @@ def expand(suite: Suite, device: str) -> tuple[list[Case], dict[str, str]]:
                 suite.order if "order" in takes else [None],
             ):
                 k, k_rule = resolve(rule, n, layers)
-                for batch, tokens in _batches(suite, n):
+                for batch, tokens, limit in _batches(suite, task, n):
                     case = Case(
-                        impl=name, seq=n, k=k, sharing=sharing, projection=projection, order=order,
-                        scope=scope, mode=mode, d_model=d_model, heads=heads, layers=layers,
-                        batch=batch, dtype=dtype, device=device, compile=suite.compile,
-                        seed=suite.seed, k_rule=k_rule, tokens=tokens,
+                        task=task, impl=name, seq=n, k=k, sharing=sharing, projection=projection,
+                        order=order, scope=scope, mode=mode, d_model=d_model, heads=heads,
+                        layers=layers, batch=batch, dtype=dtype, device=device,
+                        compile=suite.compile, seed=suite.seed, k_rule=k_rule, tokens=tokens,
+                        memory_limit_bytes=limit,
                     )  # fmt: skip
                     if reason := _impossible(case):
                         left_out[f"{case.label} n={n}"] = reason
@@ -335,22 +357,13 @@ def resolve(rule: str | None, n: int, layers: int) -> tuple[KPerLayer | None, st
     return (None, None) if rule is None else ranges.resolve_k(rule, n, layers)
 
 
-def _words_of(case: Case) -> str:
-    """Name a case that is left out: its label, n, and the settings that are not the default."""
-    said = case.model_fields_set - {"impl", "seq", "k", "sharing", "projection", "k_rule"}
-    fields = Case.model_fields
-    other = [
-        f"{name}={value}"
-        for name in fields
-        if name in said and (value := getattr(case, name)) not in (fields[name].default, None)
-    ]
-    return " ".join([case.label, f"n={case.seq}", *other])
-
-
-def _batches(suite: Suite, n: int) -> Iterable[tuple[int, int | None]]:
+def _batches(suite: Suite, task: str, n: int) -> Iterable[tuple[int, int | None, int | None]]:
+    """Return batch, tokens and memory limit of the cases of one task at one n."""
+    if task == "max_batch":
+        return [(1, None, suite.memory_limit or MEMORY_LIMIT_BYTES)]
     if suite.tokens is None:
-        return [(batch, None) for batch in suite.batch or [1]]
-    return [(tokens // n, tokens) for tokens in suite.tokens]
+        return [(batch, None, None) for batch in suite.batch or [1]]
+    return [(tokens // n, tokens, None) for tokens in suite.tokens]
 
 
 def _impossible(case: Case) -> str | None:

@@ -1,7 +1,9 @@
 """Case in, record out: what runs in the fresh process. Whatever goes wrong becomes a status."""
 
+import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from linbench.case import Case
@@ -24,8 +26,9 @@ def run(job: dict[str, Any], send: Send) -> dict[str, Any]:
     """Measure one round of one case.
 
     Args:
-        job: `case` (the fields of a Case), `plugins` (their specs), the task's `options`, and
-            whether to measure the machine's `ceilings` besides, after the case.
+        job: `case` (the fields of a Case), `plugins` (their specs), the task's `options`, whether
+            to measure the machine's `ceilings` besides, after the case; and where two versions are
+            measured side by side, the `root` of this one and the tree it may `not_from` load.
         send: Tells the process outside what is going on: `{"phase": ...}`.
 
     Returns:
@@ -45,12 +48,38 @@ def run(job: dict[str, Any], send: Send) -> dict[str, Any]:
         if reason := attention.unavailable(case.impl, case.device):
             return {"status": "skipped", "reason": reason}
         fields = TASKS[case.task](case, send, **job["options"])
+        if strays := _strays(job):
+            return {"status": "error", "reason": strays}
         if job.get("ceilings") and fields["status"] == "ok":
             send({"phase": "ceilings"})
             fields["ceilings"] = ceilings.measure(case.device, case.dtype)
         return fields
     except BaseException as error:  # a plug-in may raise anything, SystemExit included
         return _failure(error)
+
+
+def _strays(job: dict[str, Any]) -> str | None:
+    """Say which modules came from the version measured beside this one, or None."""
+    if "not_from" not in job:
+        return None
+    files = {
+        name: Path(file).resolve()
+        for name, module in list(sys.modules.items())
+        if (file := getattr(module, "__file__", None))
+    }
+    strays = [
+        name
+        for name, file in files.items()
+        if file.is_relative_to(job["not_from"])
+        and not file.is_relative_to(job["root"])
+        and not file.is_relative_to(sys.prefix)
+    ]
+    if not strays:
+        return None
+    return (
+        f"{', '.join(strays[:3])} came from {job['not_from']}, not from this version's own "
+        "checkout; import by paths within the repository"
+    )
 
 
 def _failure(error: BaseException) -> dict[str, Any]:

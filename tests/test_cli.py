@@ -39,6 +39,34 @@ def swept(tmp_path_factory):
     return folder
 
 
+def test_the_largest_batch_is_a_task_of_a_sweep(tmp_path):
+    """Searched for once beside two rounds of time, shown, listed, reported, held by the paper."""
+    linbench(
+        "sweep", "--task", "efficiency,max_batch", "--memory-limit", "8MB", "--impl",
+        "vanilla,sdpa,linformer", "--seq", "128", "--k", "32", "--sharing", "layerwise",
+        "--d-model", "64", "--heads", "2", "--rounds", "2", "--name", "m", cwd=tmp_path,
+    )  # fmt: skip
+    _, frame = load(tmp_path / "results" / "m.jsonl")
+    searched = frame[frame["task"] == "max_batch"]
+    assert list(searched["status"]) == ["ok"] * 3
+    assert all(found["limit_bytes"] == 2**23 for found in searched["max_batch"])
+    batches = {row["impl"]: row["max_batch"]["batch"] for _, row in searched.iterrows()}
+    assert batches["sdpa"] > batches["vanilla"] > 1
+    wide = {"cwd": tmp_path, "env": {**os.environ, "COLUMNS": "200"}}
+    shown = linbench("show", "m", **wide).stdout
+    assert "largest batch" in shown
+    assert f"{batches['sdpa']} (extrapolated)" in shown
+    assert "m" in linbench("list", "runs", cwd=tmp_path).stdout
+    both = f"{batches['linformer']}:{batches['sdpa']}"
+    assert both in linbench("paper", "m", **wide).stdout
+    linbench("scaling", "m", cwd=tmp_path)
+    linbench("compare", "m", "m", cwd=tmp_path)
+    linbench("report", "m", cwd=tmp_path)
+    foreseen = linbench("sweep", "paper-table3", "--dry-run", "--json", cwd=tmp_path).stdout
+    cases = json.loads(foreseen)["cases"]
+    assert {case["case"]["task"] for case in cases} == {"efficiency", "max_batch"}
+
+
 def test_the_help_loads_neither_torch_nor_pandas():
     """`linbench --help` answers fast because it imports nothing heavy."""
     code = (

@@ -24,7 +24,8 @@ def field_table(model):
 
 @pytest.mark.parametrize(
     "model", [record.Header, record.Machine, record.Record, Case, record.Memory, record.Check,
-              record.Timing, record.Counts, record.Ceilings], ids=lambda model: model.__name__
+              record.Timing, record.Counts, record.Ceilings, record.MaxBatch, record.BatchTry],
+    ids=lambda model: model.__name__,
 )  # fmt: skip
 def test_every_field_of_the_run_file_is_documented(model):
     """docs/run-file.md describes every field in the words of the model."""
@@ -74,11 +75,12 @@ def _verbs():
 
 
 def _commands():
-    """Every linbench command that the README and the help of the verbs show as an example."""
+    """Every linbench command that the documents and the help of the verbs show as an example."""
     helps = "\n".join(path.read_text() for path in Path("linbench/cli").glob("*.py"))
     verbs = "|".join(_verbs())
     found = re.findall(rf"(?:^|`)(linbench (?:{verbs})\b[^`\n#]*)", helps, re.MULTILINE)
-    found += re.findall(r"^\$? ?(linbench [^\n#]*)", Path("README.md").read_text(), re.MULTILINE)
+    for page in (Path("README.md"), *DOCS.glob("*.md")):
+        found += re.findall(r"^ *[$-]? ?(linbench [^\n#]*)", page.read_text(), re.MULTILINE)
     found += re.findall(r"Example: (linbench [^`\n]*)", helps)
     return sorted({command.strip() for command in found})
 

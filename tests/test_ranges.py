@@ -89,6 +89,22 @@ def test_durations_that_are_none(text):
         ranges.seconds(text, "--budget")
 
 
+def test_memory():
+    """Memory is written 16GB or 16GiB, both as memory is sold, or in plain bytes."""
+    texts = ("16GB", "16GiB", "16 gb", "2097152", "2097152B", "1.5MiB")
+    read = [ranges.size(text, "--memory-limit") for text in texts]
+    assert read == [16 * 2**30, 16 * 2**30, 16 * 2**30, 2**21, 2**21, 3 * 2**19]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "GB", "16", "1.5G", "0.5MB", "-1GB", "0GB", "16 apples", "1e3GB", "16GBs"]
+)
+def test_memory_that_is_none(text):
+    """What is no size, or too little to mean memory, is refused with an example."""
+    with pytest.raises(UsageError, match="expected for instance 16GB or 8GiB"):
+        ranges.size(text, "--memory-limit")
+
+
 def test_fractions():
     """A fraction may be written in per cent; others than (0, 1) are refused."""
     assert ranges.fraction("3%", "--precision") == pytest.approx(0.03)

@@ -1,13 +1,14 @@
 """Records, and the run files they live in."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from linbench.case import Case
 from linbench.errors import RunFileError
 from linbench.journal import Journal
-from linbench.record import Header, Machine, Memory, Record, load, read
+from linbench.record import Header, Machine, MaxBatch, Memory, Record, load, read, to_line
 
 HEADER = Header(
     run_id="r", created="2026-01-01T00:00:00+00:00", linbench="0", machine=Machine(fingerprint="f")
@@ -55,6 +56,30 @@ def test_case_ids_are_stable():
     other = Case(impl="linformer", seq=4096, k=(256, 128), sharing="kv", layers=2, scope="encoder")
     assert other.id.startswith("linformer-k=256_128-kv-n4096-")
     assert other.id != other.model_copy(update={"seed": 1}).id
+
+
+def test_committed_case_ids_are_those_of_today():
+    """Fields added since, null where they do not apply, leave every id as it was."""
+    for path in Path("reports/example").glob("*.jsonl"):
+        _, records = read(path)
+        assert records
+        assert all(record.case_id == record.case.id for record in records)
+
+
+def test_a_search_without_an_answer_is_a_broken_record(tmp_path):
+    """A record of task max_batch that is ok holds the batch that was found."""
+    case = Case(task="max_batch", impl="sdpa", seq=512, memory_limit_bytes=2**34)
+    found = MaxBatch(batch=0, limit_bytes=2**34, how="counted")
+    good = Record(case_id=case.id, case=case, round=0, status="ok", max_batch=found)
+    lines = [to_line(HEADER), to_line(good)]
+    path = tmp_path / "run.jsonl"
+    path.write_text("".join(lines))
+    frame = load(path)[1]
+    assert frame["max_batch"][0]["batch"] == 0
+    assert frame["memory_limit_bytes"][0] == 2**34
+    path.write_text(lines[0] + to_line(good.model_copy(update={"max_batch": None})))
+    with pytest.raises(RunFileError, match="line 2: status 'ok' without max_batch"):
+        read(path)
 
 
 def test_torn_last_line_is_dropped_with_a_warning(run_file):

@@ -7,8 +7,8 @@ import pytest
 
 from linbench import runner
 from linbench.case import Case
-from linbench.predict import cost_of
-from linbench.record import Memory, Record
+from linbench.predict import Measured, Predictor, cost_of, operations, sequences
+from linbench.record import MaxBatch, Memory, Record
 from linbench.runner import Plan
 
 GIB = 2**30
@@ -207,6 +207,70 @@ def test_a_plugin_of_unknown_cost_is_measured_from_small_to_large():
     machine.run(cases, rounds=1, case_timeout_s=20)
     assert [case.seq for case, _ in machine.visits] == [512, 1024, 2048, 4096]
     assert machine.kept[-1].status == "skipped"
+
+
+def searches(*sizes, impl="sdpa"):
+    """Cases of task max_batch; 12 heads at n = 65536 fit 16 GiB written out by no means."""
+    shape = {"d_model": 768, "heads": 12, "memory_limit_bytes": 16 * GIB}
+    return [Case(task="max_batch", impl=impl, seq=n, **shape) for n in sizes]
+
+
+class Searching(Machine):
+    """A machine whose searches for the largest batch take as long as all the batches they run."""
+
+    def measure(self, case, round_):
+        if case.task != "max_batch":
+            return super().measure(case, round_)
+        self.visits.append((case, round_))
+        duration_s = 0.15 + (operations(case) or 0.0) / self.rate
+        self.now += duration_s
+        found = MaxBatch(batch=3, limit_bytes=case.memory_limit_bytes, how="extrapolated")
+        return Record(
+            case_id=case.id, case=case, round=round_, status="ok", max_batch=found,
+            duration_s=duration_s,
+        )  # fmt: skip
+
+
+def test_a_largest_batch_is_looked_for_once():
+    """Its answer is exact: one round, while times have all of theirs."""
+    machine = Searching()
+    machine.run(searches(512, 1024) + grid("sdpa", sizes=(512,)), rounds=4)
+    rounds = [(case.task, round_) for case, round_ in machine.visits]
+    assert rounds.count(("max_batch", 0)) == 2
+    assert len(rounds) == 2 + 4
+
+
+def test_the_budget_need_hold_one_round_of_a_search():
+    """A search that fits the budget once is begun where three rounds would not fit."""
+    (case,) = searches(8192)
+    round_s = 0.15 + operations(case) / 50e9
+    machine = Searching()
+    machine.run([*searches(512), case], rounds=3, budget_s=1.6 * round_s, case_timeout_s=1e4)
+    assert [record.status for record in machine.kept] == ["ok", "ok"]
+
+
+def test_what_counts_exclude_takes_no_time_and_tells_nothing_of_others():
+    """A batch of 0 by counting is predicted at once, and is no measure for cases that are run."""
+    (nothing,), (something,) = searches(65536, impl="vanilla"), searches(512, impl="vanilla")
+    predictor = Predictor()
+    prediction = predictor.predict(nothing)
+    assert (prediction.call_s, prediction.memory_bytes) == (0.0, 0)
+    before = predictor.predict(something)
+    predictor.learn(nothing, Measured(0.1, 0.1, None))
+    assert predictor.predict(something) == before
+    assert before.memory_bytes < 16 * GIB
+
+
+def test_searches_are_predicted_from_searches():
+    """The time of one search scales to another by all the sequences that both run."""
+    small, large = searches(512, 8192)
+    predictor = Predictor()
+    predictor.learn(small, Measured(2.0, 2.15, None))
+    predicted = predictor.predict(large)
+    assert predicted.grounds == "calibrated"
+    ratio = cost_of(large).flops / cost_of(small).flops  # both run batches of 1 and 2
+    assert predicted.round_s == pytest.approx(2.0 * ratio, rel=0.1)
+    assert sequences(small) == sequences(large) == 3
 
 
 def test_foreseeing_says_what_would_be_skipped():

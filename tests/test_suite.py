@@ -54,6 +54,17 @@ def test_tokens_set_the_batch():
     assert "multiple" in left_out["sdpa n=3000"]
 
 
+def test_tasks_are_an_axis_and_a_search_has_a_limit_instead_of_a_batch():
+    """The largest batch is looked for once a configuration, within 16 GB unless said otherwise."""
+    both = {"impl": "sdpa", "seq": "512", "batch": "2,4", "task": "efficiency,max_batch"}
+    fields = [(case.task, case.batch, case.memory_limit_bytes) for case in cases_of(**both)]
+    assert fields == [
+        ("efficiency", 2, None), ("efficiency", 4, None), ("max_batch", 1, 16 * 2**30),
+    ]  # fmt: skip
+    (case,) = cases_of(impl="sdpa", seq="512", task="max_batch", memory_limit="512MiB")
+    assert case.memory_limit_bytes == 512 * 2**20
+
+
 def test_a_plugin_takes_the_axes_it_names():
     """NAME=spec@k multiplies a plug-in by k; without it k does not apply."""
     cases = cases_of(impl=["a=x.py:build@k", "b=x.py:build"], seq="512", k="64,128")
@@ -84,6 +95,12 @@ def test_a_plugin_takes_the_axes_it_names():
         ({"impl": "vanilla@k"}, "built in and takes no builder"),
         ({"impl": "sdpa=x.py:b"}, "plug yours in as my_sdpa=x.py:b"),
         ({"impl": "a=x.py:b,a=y.py:b"}, "names 'a' twice"),
+        ({"task": "max-batch"}, "did you mean 'max_batch'?"),
+        ({"memory_limit": "16GB"}, "add --task max_batch"),
+        ({"task": "max_batch", "memory_limit": "lots"}, "--memory-limit 'lots'"),
+        ({"task": "max_batch", "memory_limit": "16"}, "at least 1 MB"),
+        ({"task": "max_batch", "batch": "4"}, "--batch means nothing to --task max_batch"),
+        ({"task": "max_batch", "tokens": "4096"}, "--tokens means nothing to --task max_batch"),
     ],
 )
 def test_bad_settings(settings, says):
@@ -147,5 +164,9 @@ def test_shipped_suites_are_valid(path):
 
 def test_a_suite_survives_the_run_file():
     """What the header of a run holds reads back as the same suite: resuming relies on it."""
-    read = suite.load("scaling", {"budget": "none", "precision": "1%"})
-    assert suite.read(read.model_dump(mode="json")) == read
+    for name, flags in (
+        ("scaling", {"budget": "none", "precision": "1%"}),
+        ("paper-table3", {"memory_limit": "8GB"}),
+    ):
+        read = suite.load(name, flags)
+        assert suite.read(read.model_dump(mode="json")) == read

@@ -4,7 +4,7 @@ import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from linbench.analysis.crossover import ratios
 from linbench.analysis.scaling import Scaling
@@ -150,3 +150,16 @@ def outcome_of(decisions: Sequence[Decision]) -> Outcome:
     if "fails" in outcomes:
         return "fails"
     return "holds" if outcomes == {"holds"} else "cannot tell"
+
+
+def to_json(decision: Decision) -> dict[str, Any]:
+    """Return a decision for machines."""
+    value = decision.value
+    return {
+        "assertion": decision.assertion.text,
+        "subject": decision.subject,
+        "value": value.value if value else None,
+        "ci_low": value.low if value else None,
+        "ci_high": value.high if value else None,
+        "outcome": decision.outcome,
+    }

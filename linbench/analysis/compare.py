@@ -1,10 +1,11 @@
 """Two runs, case by case: what the second took over what the first took."""
 
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from linbench.analysis import stats
-from linbench.analysis.series import METRICS, Metric, Series, series_of
+from linbench.analysis.series import METRICS, Metric, Series, Setup, rows_of, series_of_rows
 from linbench.analysis.stats import Interval
 
 if TYPE_CHECKING:
@@ -16,7 +17,9 @@ class Comparison:
     """One metric of one case in two runs.
 
     Attributes:
-        case_id: The case, the same in both.
+        case_id: The case, the same in both (that of the first run, where machines are compared).
+        setup: Its configuration in the second run.
+        n: Its sequence length.
         label: Its configuration in words, n included.
         at: Scope, mode and shape.
         disturbed: Rounds so slow that they have no weight (see `series.mark_disturbed`).
@@ -24,22 +27,26 @@ class Comparison:
         ratio: Second over first, with a 95 % interval that takes rounds as independent units.
         verdict: `slower`, `faster` (or `more`, `less`) where the interval excludes 1, `same` where
             both ends are exactly 1, else `unclear`.
-        first: Typical value in the first run.
-        second: Typical value in the second run.
+        first: Typical value in the first run, with its interval.
+        second: Typical value in the second run, with its interval.
     """
 
     case_id: str
+    setup: Setup
+    n: int
     label: str
     at: str
     disturbed: int
     metric: Metric
     ratio: Interval
     verdict: str
-    first: float
-    second: float
+    first: Interval
+    second: Interval
 
 
-def compare(first: "pd.DataFrame", second: "pd.DataFrame") -> list[Comparison]:
+def compare(
+    first: "pd.DataFrame", second: "pd.DataFrame", *, machines: bool = False
+) -> list[Comparison]:
     """Compare the cases that two runs share; only what was measured counts.
 
     The runs were made at different times, so that their rounds are not pairs: the interval is that
@@ -48,44 +55,67 @@ def compare(first: "pd.DataFrame", second: "pd.DataFrame") -> list[Comparison]:
     Args:
         first: The table of a run (`linbench.record.load`).
         second: The table of the other run. Times are left out where the machines differ.
+        machines: Whether to compare machines: then times are not left out, and cases are the same
+            whatever device they ran on.
     """
     same_machine = set(first["fingerprint"]) == set(second["fingerprint"])
-    metrics = [m for m in METRICS if same_machine or m == "memory"]
+    metrics = [m for m in METRICS if machines or same_machine or m == "memory"]
+    key = _problem if machines else _case_id
     found = []
     for metric in metrics:
-        ours, theirs = _by_case(first, metric), _by_case(second, metric)
-        for case_id, (series, n) in ours.items():
-            if case_id in theirs:
-                other, _ = theirs[case_id]
-                found.append(_one(case_id, metric, n, series, other))
+        theirs = {key(*case): case[1] for case in by_case(second, metric).items()}
+        for case_id, series in by_case(first, metric).items():
+            if other := theirs.get(key(case_id, series)):
+                found.append(_one(case_id, metric, series, other))
     return found
 
 
-def _by_case(frame: "pd.DataFrame", metric: Metric) -> dict[str, tuple[Series, int]]:
-    """Return the series of each measured case, and its n."""
-    ok = frame[frame["status"] == "ok"]
+def _case_id(case_id: str, series: Series) -> Hashable:
+    del series
+    return case_id
+
+
+def _problem(case_id: str, series: Series) -> Hashable:
+    """Return what a case is about, but for the run, the machine and the device."""
+    del case_id
+    return replace(series.setup, run_id="", fingerprint="", device=""), *series.sizes
+
+
+def by_case(frame: "pd.DataFrame", metric: Metric) -> dict[str, Series]:
+    """Return the series of each measured case: of one size, so that only its own rounds count."""
     return {
-        str(case_id): (series, series.sizes[0])
-        for case_id, group in ok.groupby("case_id", sort=False)
-        for series in series_of(group, metric)
+        case_id: series
+        for case_id, rows in rows_by_case(frame).items()
+        for series in series_of_rows(rows, metric)
     }
 
 
-def _one(case_id: str, metric: Metric, n: int, series: Series, other: Series) -> Comparison:
+def rows_by_case(frame: "pd.DataFrame") -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of each case, cases in the order of the run."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows_of(frame):
+        found.setdefault(str(row["case_id"]), []).append(row)
+    return found
+
+
+def _one(case_id: str, metric: Metric, series: Series, other: Series) -> Comparison:
+    (n,) = series.sizes
     before = series.logs(n)
     # other keys than before's: rounds of two runs are no pairs
     after = {-1 - round_: value for round_, value in other.logs(n).items()}
     ratio = stats.difference(before, after).exp()
     return Comparison(
         case_id=case_id,
+        setup=other.setup,
+        n=n,
         label=f"{series.setup.label} n={n}",
         at=series.setup.panel.label,
         disturbed=sum(cell.disturbed for cell in (*series.cells, *other.cells)),
         metric=metric,
         ratio=ratio,
         verdict=_verdict(ratio, metric),
-        first=series.point(n).value.value,
-        second=other.point(n).value.value,
+        first=series.point(n).value,
+        second=other.point(n).value,
     )
 
 

@@ -28,8 +28,7 @@ class Ratio:
     @property
     def gain(self) -> Interval:
         """How many times as much the baseline costs: the speed-up, the memory saved."""
-        low, high = self.value.low, self.value.high
-        return Interval(1 / self.value.value, 1 / high if high else None, 1 / low if low else None)
+        return self.value.under(1.0)
 
 
 @dataclass(frozen=True)

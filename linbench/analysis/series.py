@@ -90,11 +90,14 @@ class Panel:
     @property
     def label(self) -> str:
         """The problem in words: `core, forward, d_model 256, 4 heads, batch 1, float32, cpu`."""
+        if self.scope == "function":
+            return self.scope
         size = f"{self.tokens} tokens" if self.tokens else f"batch {self.batch}"
         words = [self.scope, self.mode.replace("_", " + ")]
         words += [f"{self.layers} layers"] if self.layers > 1 else []
         words += [f"d_model {self.d_model}", f"{self.heads} heads", size, self.dtype, self.device]
-        return ", ".join([*words, "compiled"] if self.compile else words)
+        words += ["compiled"] if self.compile else []
+        return ", ".join(word for word in words if word)  # a comparison of machines has no device
 
 
 @dataclass(frozen=True)
@@ -245,11 +248,21 @@ def series_of(frame: "pd.DataFrame", metric: Metric) -> list[Series]:
         The series that have at least one measured cell, exact attention first, then by k. A round
         measured twice (a resumed run) counts with its last record.
     """
+    return series_of_rows(rows_of(frame), metric)
+
+
+def rows_of(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+    """Return the rows of a run table, a dict each."""
+    return frame.to_dict("records")  # type: ignore[return-value]  # pandas types keys as Hashable
+
+
+def series_of_rows(rows: Iterable[dict[str, Any]], metric: Metric) -> list[Series]:
+    """Split the rows of a run table into series, as `series_of` does."""
     found: dict[Setup, dict[tuple[int, int], Cell]] = {}
-    for row in frame.to_dict("records"):
-        cell = cell_of(row, metric)  # type: ignore[arg-type]  # pandas types keys as Hashable
+    for row in rows:
+        cell = cell_of(row, metric)
         if cell is not None:
-            found.setdefault(setup_of(row), {})[cell.n, cell.round] = cell  # type: ignore[arg-type]
+            found.setdefault(setup_of(row), {})[cell.n, cell.round] = cell
     series = [
         Series(setup, metric, _marked([cells[key] for key in sorted(cells)], metric))
         for setup, cells in found.items()

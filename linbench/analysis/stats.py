@@ -56,6 +56,11 @@ class Interval:
         ends = [None if end is None else float(np.exp(end)) for end in (self.low, self.high)]
         return Interval(float(np.exp(self.value)), *ends)
 
+    def under(self, number: float) -> "Interval":
+        """Return the interval of a number over the value, which is positive."""
+        ends = [number / end if end else None for end in (self.high, self.low)]
+        return Interval(number / self.value, *ends)
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def load_all(paths: Sequence[Path]) -> "tuple[list[dict[str, Any]], pd.DataFrame]":
     """Read run files into their headers and one table; `run_id` tells the runs apart.
 
-    A run that is named twice counts once.
+    A run that is named twice counts once. Runs of one name that were made at different times (a job
+    that always names its run alike) are all kept, and told apart by when they were made.
 
     Raises:
         RunFileError: a file cannot be read, see `linbench.record.load`.
@@ -23,6 +24,9 @@ def load_all(paths: Sequence[Path]) -> "tuple[list[dict[str, Any]], pd.DataFrame
     loaded: dict[str, tuple[dict[str, Any], pd.DataFrame]] = {}
     for path in paths:
         header, frame = record.load(path)
+        name = header["run_id"]
+        if name in loaded and loaded[name][0]["created"] != header["created"]:
+            header["run_id"] = frame["run_id"] = f"{name} of {header['created']}"
         loaded.setdefault(header["run_id"], (header, frame))
     headers = [header for header, _ in loaded.values()]
     return headers, pd.concat([frame for _, frame in loaded.values()], ignore_index=True)

@@ -9,9 +9,14 @@ from typing import Annotated, TextIO
 import typer
 
 from linbench import __version__
+from linbench.cli.baseline import baseline
 from linbench.cli.compare import compare
 from linbench.cli.env import env
+from linbench.cli.export import export
+from linbench.cli.gate import gate
+from linbench.cli.history import history
 from linbench.cli.listing import list_
+from linbench.cli.paper import paper
 from linbench.cli.report import report
 from linbench.cli.scaling import scaling
 from linbench.cli.show import show
@@ -42,6 +47,11 @@ app.command()(sweep)
 app.command()(scaling)
 app.command()(report)
 app.command()(compare)
+app.command()(history)
+app.command()(paper)
+app.command()(gate)
+app.command()(baseline)
+app.command()(export)
 app.command("list")(list_)
 app.command()(show)
 app.command()(env)

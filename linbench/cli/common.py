@@ -28,6 +28,8 @@ def run_files(results: Path = RESULTS) -> list[Path]:
 def find_run(run: str, results: Path = RESULTS) -> Path:
     """Return the file that a RUN argument names: a path, a name found in `results`, or `latest`.
 
+    A folder of files that pytest-benchmark wrote is a run too.
+
     Raises:
         RunFileError: there is no such run; the text says where it was looked for.
     """
@@ -42,6 +44,8 @@ def find_run(run: str, results: Path = RESULTS) -> Path:
     for path in (Path(run), results / run, results / f"{run}.jsonl"):
         if path.is_file():
             return path
+    if any(Path(run).glob("*.json")):
+        return Path(run)
     near = did_you_mean(run, [path.stem for path in run_files(results)])
     raise RunFileError(
         f"no run '{run}': neither a file nor a name in '{results}'"
@@ -50,8 +54,21 @@ def find_run(run: str, results: Path = RESULTS) -> Path:
 
 
 def console() -> "Console":
-    """Return where tables go: as wide as the terminal, and whole in a pipe, which has no width."""
+    """Return where tables go: as wide as the terminal, and whole in a pipe, which has no width.
+
+    Text is printed as it is: names of benchmarks may look like markup, `sort[quick]`.
+    """
     from rich.console import Console
 
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
-    return Console(highlight=False, width=width)
+    return Console(highlight=False, markup=False, width=width)
+
+
+def warn_if_busy() -> str | None:
+    """Warn on stderr that other programs use the machine, and return what was said."""
+    from linbench.probes import machine
+
+    busy = machine.busy()
+    if busy:
+        print(f"linbench: warning: {busy}", file=sys.stderr)
+    return busy

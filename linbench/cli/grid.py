@@ -54,6 +54,17 @@ LayersOption = Annotated[str | None, _axis("Layers, at scope encoder.", "1")]
 BatchOption = Annotated[str | None, _axis("Sequences in a batch.", "1")]
 TokensOption = Annotated[str | None, _axis("Tokens in a batch: batch = tokens / n.")]
 DtypeOption = Annotated[str | None, _axis("float32, float64, float16, bfloat16.", "float32")]
+TaskOption = Annotated[
+    str | None,
+    _axis(
+        "efficiency (time, memory, energy of a call), max_batch (the largest batch that fits).",
+        "efficiency",
+    ),
+]
+MemoryLimitOption = Annotated[
+    str | None,
+    _axis("What the batch of task max_batch must fit: 16GB, 8GiB (both of 1024³ bytes).", "16GB"),
+]
 DeviceOption = Annotated[str | None, _how("auto, cpu, cuda.", "auto")]
 CompileOption = Annotated[
     bool | None, typer.Option("--compile", help="Use torch.compile.", rich_help_panel=HOW)
@@ -77,7 +88,7 @@ SeedOption = Annotated[int | None, _how("Of weights, inputs and order.", "0")]
 
 GRID_FLAGS = (
     "impl", "seq", "k", "sharing", "projection", "order", "scope", "mode", "d_model", "heads",
-    "layers", "batch", "tokens", "dtype",
+    "layers", "batch", "tokens", "dtype", "task", "memory_limit",
 )  # fmt: skip
 OTHER_FLAGS = (
     "device", "compile", "rounds", "budget", "case_timeout", "precision", "keep_pages", "seed",
@@ -85,9 +96,9 @@ OTHER_FLAGS = (
 
 
 def given(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings among the flags that were given."""
+    """Return the settings among the flags that were given; a verb need not have all of them."""
     settings = {
-        name: params["compile_" if name == "compile" else name]
+        name: params.get("compile_" if name == "compile" else name)
         for name in (*GRID_FLAGS, *OTHER_FLAGS)
     }
     settings["impl"] = settings["impl"] or None

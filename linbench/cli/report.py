@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from linbench.cli.common import RESULTS, ResultsOption, find_run
+from linbench.cli.history import commits_of
 from linbench.errors import UsageError, did_you_mean
 
-FORMATS = ("md",)
+FORMATS = ("md", "html")
 
 
 def report(
@@ -19,31 +20,44 @@ def report(
         "reports"
     ),
     format_: Annotated[
-        str, typer.Option("--format", help="What to write: md (Markdown with PNG figures).")
-    ] = "md",
+        str,
+        typer.Option(
+            "--format",
+            help="What to write: md (Markdown with PNG figures), html (one file with charts to "
+            "explore, needs no network), or both.",
+        ),
+    ] = "md,html",
     results: ResultsOption = RESULTS,
 ) -> None:
     """Write a report: what grows how, who wins from which n, with figures and all tables.
 
-    It goes to `OUT/NAME/report.md`, with its figures beside it; the path is printed. Several
-    runs go into one report, named after the first, with a section each.
+    It goes to `OUT/NAME/report.md`, with its figures beside it, and `OUT/NAME/report.html`; the
+    paths are printed. Several runs go into one report, named after the first: each has sections of
+    its own, and what they measured alike is compared with the first.
+
+    Runs of three or more revisions on one machine get their history too (see linbench history).
 
     Example: linbench report latest --out reports
     """
-    _check(format_)
+    formats = _formats(format_)
     from linbench.analysis.tables import load_all
+    from linbench.report import html, markdown
     from linbench.report.assemble import report_of
-    from linbench.report.markdown import write
 
     paths = [find_run(run, results) for run in runs]
     headers, frame = load_all(paths)
-    print(write(report_of(headers, frame), out / paths[0].stem))
+    made = report_of(headers, frame, commits_of(headers))
+    writers = {"md": markdown.write, "html": html.write}
+    for name in formats:
+        print(writers[name](made, out / paths[0].stem))
 
 
-def _check(formats: str) -> None:
-    for name in formats.split(","):
+def _formats(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
         if name not in FORMATS:
             raise UsageError(
                 f"--format '{name}' is not available, expected {' or '.join(FORMATS)}"
                 f"{did_you_mean(name, FORMATS)}"
             )
+    return list(dict.fromkeys(names))

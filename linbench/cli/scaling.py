@@ -1,19 +1,16 @@
 """`linbench scaling`: how cost grows with n, as tables or as JSON."""
 
-import os
-import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from linbench.cli.common import RESULTS, JsonOption, ResultsOption, find_run
+from linbench.cli.common import RESULTS, JsonOption, ResultsOption, console, find_run
 from linbench.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from linbench.analysis.assertions import Decision
     from linbench.analysis.crossover import Crossover
     from linbench.analysis.scaling import Scaling
     from linbench.analysis.series import Metric
@@ -50,6 +47,7 @@ def scaling(
     """
     from linbench.analysis import numbers
     from linbench.analysis.assertions import decide, outcome_of, parse
+    from linbench.analysis.assertions import to_json as decision_json
     from linbench.analysis.scaling import analyse, to_json
     from linbench.analysis.tables import load_all
 
@@ -63,36 +61,20 @@ def scaling(
 
         result = to_json(answer)
         if claims:
-            result["assertions"] = list(map(_decision_json, decisions))
+            result["assertions"] = list(map(decision_json, decisions))
         print(json.dumps(result, indent=2, allow_nan=False))
     else:
-        from rich.console import Console
-
-        # a pipe has no width: tables stay whole there
-        width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
-        console = Console(highlight=False, width=width)
+        out = console()
         if not answer.scalings:
-            console.print("nothing was measured: no record of these runs has status ok")
-        _print_exponents(console, answer.scalings)
-        _print_crossovers(console, answer.crossovers)
+            out.print("nothing was measured: no record of these runs has status ok")
+        _print_exponents(out, answer.scalings)
+        _print_crossovers(out, answer.crossovers)
         for decision in decisions:
             stands = numbers.ratio(decision.value) if decision.value else "not measured"
             claim = f"{decision.assertion.text}: {decision.outcome}"
-            console.print(f"{claim} ({decision.subject}: {stands})", markup=False)
+            out.print(f"{claim} ({decision.subject}: {stands})")
     if claims:
         raise typer.Exit({"holds": 0, "fails": 1, "cannot tell": 3}[outcome_of(decisions)])
-
-
-def _decision_json(decision: "Decision") -> dict[str, Any]:
-    value = decision.value
-    return {
-        "assertion": decision.assertion.text,
-        "subject": decision.subject,
-        "value": value.value if value else None,
-        "ci_low": value.low if value else None,
-        "ci_high": value.high if value else None,
-        "outcome": decision.outcome,
-    }
 
 
 def _metrics(metric: str | None) -> "list[Metric]":
@@ -109,8 +91,7 @@ def _metrics(metric: str | None) -> "list[Metric]":
     )
 
 
-def _print_exponents(console: "Console", scalings: "Sequence[Scaling]") -> None:
-    from rich.markup import escape
+def _print_exponents(out: "Console", scalings: "Sequence[Scaling]") -> None:
     from rich.table import Table
 
     from linbench.analysis import numbers
@@ -120,7 +101,7 @@ def _print_exponents(console: "Console", scalings: "Sequence[Scaling]") -> None:
         groups.setdefault((one.series.setup.panel, one.series.metric), []).append(one)
     for (_, metric), members in groups.items():
         panel = members[0].series.setup.panel
-        console.print(f"{metric}, {panel.label}, run {panel.run_id}", style="bold", markup=False)
+        out.print(f"{metric}, {panel.label}, run {panel.run_id}", style="bold")
         table = Table(box=None, pad_edge=False, header_style="dim")
         for column in ("series", "n", "exponent", "over n", "theory", "counts", "law", "verdict"):
             table.add_column(column, no_wrap=True)
@@ -129,31 +110,30 @@ def _print_exponents(console: "Console", scalings: "Sequence[Scaling]") -> None:
             table.add_row(
                 one.series.setup.label,
                 f"{one.points[0].n}..{one.points[-1].n}",
-                escape(numbers.slope(slope)) if slope else "-",
+                numbers.slope(slope) if slope else "-",
                 f"{sizes[0]}..{sizes[-1]}" if slope else "-",
                 "-" if one.expected is None else f"{one.expected:g}",
                 "-" if one.predicted is None else f"{one.predicted:.2f}",
                 one.laws[0].name if one.laws else "-",
                 one.verdict.word,
             )
-        console.print(table)
+        out.print(table)
         for one in members:
             if one.verdict.word == "inconclusive":
                 advice = f"; {one.verdict.advice}" if one.verdict.advice else ""
                 said = f"  {one.series.setup.label}: {one.verdict.grounds}{advice}"
-                console.print(said, style="dim", markup=False)
-        console.print()
+                out.print(said, style="dim")
+        out.print()
 
 
-def _print_crossovers(console: "Console", crossovers: "Sequence[Crossover]") -> None:
-    from rich.markup import escape
+def _print_crossovers(out: "Console", crossovers: "Sequence[Crossover]") -> None:
     from rich.table import Table
 
     from linbench.analysis import numbers
 
     if not crossovers:
         return
-    console.print("n* from which a candidate costs less", style="bold")
+    out.print("n* from which a candidate costs less", style="bold")
     table = Table(box=None, pad_edge=False, header_style="dim")
     several = len({one.candidate.panel for one in crossovers}) > 1
     columns = ("metric", "candidate", "baseline", "n*", "status", "grounds")
@@ -165,9 +145,9 @@ def _print_crossovers(console: "Console", crossovers: "Sequence[Crossover]") -> 
             one.metric,
             one.candidate.label,
             one.baseline.label,
-            escape(numbers.length(one.n_star)) if one.n_star else "-",
+            numbers.length(one.n_star) if one.n_star else "-",
             one.status,
-            escape(one.reason),
+            one.reason,
         )
-    console.print(table)
-    console.print()
+    out.print(table)
+    out.print()

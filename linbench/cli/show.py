@@ -30,9 +30,15 @@ def show(
 
     machine = header.machine
     print(f"run      {header.run_id}, {header.created}, linbench {header.linbench}")
-    print(f"command  {' '.join(header.argv)}")
-    print(f"machine  {machine.gpu or machine.cpu}, {machine.cores} cores, torch {machine.torch}, "
-          f"fingerprint {machine.fingerprint}")  # fmt: skip
+    if header.argv:
+        print(f"command  {' '.join(header.argv)}")
+    known = [
+        machine.gpu or machine.cpu or "unknown",
+        f"{machine.cores} cores" if machine.cores else None,
+        f"torch {machine.torch}" if machine.torch else None,
+        f"fingerprint {machine.fingerprint}",
+    ]
+    print(f"machine  {', '.join(filter(None, known))}")
     if header.git:
         dirty = ", with uncommitted changes" if header.git.get("dirty") else ""
         print(f"git      {str(header.git.get('commit'))[:12]}{dirty}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from linbench.cli.common import warn_if_busy
 from linbench.cli.grid import (
     BatchOption,
     BudgetOption,
@@ -20,6 +21,7 @@ from linbench.cli.grid import (
     KeepPagesOption,
     KOption,
     LayersOption,
+    MemoryLimitOption,
     ModeOption,
     OrderOption,
     PrecisionOption,
@@ -29,6 +31,7 @@ from linbench.cli.grid import (
     SeedOption,
     SeqOption,
     SharingOption,
+    TaskOption,
     TokensOption,
     choose,
     device_of,
@@ -64,6 +67,8 @@ def sweep(
     batch: BatchOption = None,
     tokens: TokensOption = None,
     dtype: DtypeOption = None,
+    task: TaskOption = None,
+    memory_limit: MemoryLimitOption = None,
     device: DeviceOption = None,
     compile_: CompileOption = None,
     rounds: RoundsOption = None,
@@ -125,7 +130,7 @@ def _new(suite: "Suite", out: Path, name: str | None, *, as_json: bool) -> None:
             f"--name '{run_id:.40}' cannot be a file name; use at most {MOST_LETTERS} letters, "
             "digits and dashes"
         )
-    busy = _warn_if_busy()
+    busy = warn_if_busy()
     with _executor(suite) as measure:  # loads torch while the parent goes on
         header = provenance.header(run_id, suite, device, busy)
         with Journal.create(out / f"{run_id}.jsonl", header) as journal:
@@ -161,22 +166,13 @@ def _resume(
             )
         note = [f"resumed with --force: {difference}" for difference in differs]
         note += [f"resumed with --{key.replace('_', '-')} {new}" for key, new in settings.items()]
-        if busy := _warn_if_busy():
+        if busy := warn_if_busy():
             note.append(busy)
         with _executor(chosen) as measure:
             _measure(
                 chosen, cases, left_out, journal, measure,
                 as_json=as_json, note=note, reconsider=bool(settings),
             )  # fmt: skip
-
-
-def _warn_if_busy() -> str | None:
-    from linbench.probes import machine
-
-    busy = machine.busy()
-    if busy:
-        print(f"linbench: warning: {busy}", file=sys.stderr)
-    return busy
 
 
 def _executor(suite: "Suite") -> Any:

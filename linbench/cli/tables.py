@@ -45,7 +45,7 @@ def by_case(records: Sequence[Record]) -> dict[Case, list[Record]]:
     def key(case: Case) -> tuple[Any, ...]:
         k = str(case.k_rule or case.k).zfill(12)
         batch = 0 if case.tokens else case.batch
-        setting = (case.scope, case.mode, case.dtype, case.layers, batch)
+        setting = (case.task, case.scope, case.mode, case.dtype, case.layers, batch)
         return (*setting, case.impl, k, case.label, case.seq)
 
     return {case: groups[case] for case in sorted(groups, key=key)}
@@ -59,21 +59,25 @@ def records_table(records: Sequence[Record]) -> Table:
     cases = by_case(records)
     varying = [
         name
-        for name in ("scope", "mode", "order", *SHAPE)
+        for name in ("task", "scope", "mode", "order", *SHAPE)
         if len({getattr(case, name) for case in cases} - {None}) > 1
     ]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("implementation", *varying):
         table.add_column(name)
-    for name in ("n", "rounds", "time", "± 95 %", "peak memory"):
+    numbers = ["n", "rounds", "time", "± 95 %", "peak memory"]
+    batches = any(record.max_batch for record in records)
+    for name in [*numbers, "largest batch"] if batches else numbers:
         table.add_column(name, justify="right")
     table.add_column("status")
     for case, group in cases.items():
+        ok = [r for r in group if r.status == "ok"]
         table.add_row(
             case.label,
             *(str(getattr(case, name)) for name in varying),
             str(case.seq),
-            *_measured_cells([r for r in group if r.status == "ok"]),
+            *_measured_cells(ok),
+            *([_batch_cell(ok)] if batches else []),
             ", ".join(dict.fromkeys(r.status for r in group)),
         )
     return table
@@ -82,8 +86,8 @@ def records_table(records: Sequence[Record]) -> Table:
 def _measured_cells(ok: Sequence[Record]) -> list[str]:
     from linbench.runner import half_width
 
-    if not ok:
-        return ["0", "", "", ""]
+    if not ok or ok[0].max_batch:
+        return [str(len(ok)), "", "", ""]
     width = half_width(ok)
     peaks = [r.memory.peak_bytes for r in ok if r.memory and r.memory.peak_bytes is not None]
     return [
@@ -94,11 +98,18 @@ def _measured_cells(ok: Sequence[Record]) -> list[str]:
     ]
 
 
+def _batch_cell(ok: Sequence[Record]) -> str:
+    """Write the largest batch that fits and how it is known, empty for other tasks."""
+    found = next((record.max_batch for record in ok if record.max_batch), None)
+    return "" if found is None else f"{found.batch} ({found.how})"
+
+
 def print_reasons(records: Sequence[Record]) -> None:
     """List why cases were not measured, one line each."""
     for case, group in by_case(records).items():
         for reason in dict.fromkeys(f"{r.status}: {r.reason}" for r in group if r.status != "ok"):
-            print(f"{case.label} {case.scope} n={case.seq} {reason}")
+            task = "" if case.task == "efficiency" else f"{case.task} "
+            print(f"{task}{case.label} {case.scope} n={case.seq} {reason}")
 
 
 def closing(journal: "Journal", cases: Sequence[Case], left_out: dict[str, str]) -> None:
@@ -146,7 +157,7 @@ Foreseen = tuple[Case, "Prediction", str | None]
 def predictions(rows: "Sequence[Foreseen]", left_out: dict[str, str], suite: "Suite") -> None:
     """Print the cases of a dry run."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("implementation", "scope", "mode"):
+    for name in ("implementation", "task", "scope", "mode"):
         table.add_column(name)
     for name in ("n", "time of a call", "of a round", "memory"):
         table.add_column(name, justify="right")
@@ -154,6 +165,7 @@ def predictions(rows: "Sequence[Foreseen]", left_out: dict[str, str], suite: "Su
     for case, prediction, reason in rows:
         table.add_row(
             case.label,
+            case.task,
             case.scope,
             case.mode,
             str(case.seq),

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from linbench.case import Case
 from linbench.errors import LinbenchError
 from linbench.probes import machine
 from linbench.record import Record
+from linbench.versions import Version
 
 SHARE_OF_FREE_MEMORY = 0.9
 """A worker may take this share of what is free; past it allocation fails, nothing is killed."""
@@ -29,7 +31,12 @@ class Local:
     """
 
     def __init__(
-        self, plugins: Sequence[str], options: dict[str, Any], case_timeout_s: float
+        self,
+        plugins: Sequence[str],
+        options: dict[str, Any],
+        case_timeout_s: float,
+        version: Version | None = None,
+        not_from: Path | None = None,
     ) -> None:
         """Prepare to measure.
 
@@ -37,9 +44,15 @@ class Local:
             plugins: Specs of plug-ins, `NAME=module:builder`, loaded in each worker.
             options: Keyword arguments for the task.
             case_timeout_s: A worker that takes longer is killed.
+            version: Where implementations, and linbench itself if it is there, are loaded from;
+                None: from this folder and what is installed.
+            not_from: A tree that nothing may be loaded from: the one measured beside this.
         """
         self._timeout_s = case_timeout_s
+        self._version = version
         self._job = {"plugins": list(plugins), "options": options, "timeout_s": case_timeout_s}
+        if version and not_from:
+            self._job |= {"root": str(version.root), "not_from": str(not_from)}
         self._has_ceilings: set[tuple[int, str, str]] = set()
 
     def __enter__(self) -> Self:
@@ -66,6 +79,8 @@ class Local:
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
+            cwd=self._version.folder if self._version else None,
+            env=self._environment(),
             start_new_session=True,  # Ctrl-C in the terminal is for the parent alone
         )
         os.close(job_reader)
@@ -73,6 +88,15 @@ class Local:
         self._jobs = os.fdopen(job_writer, "wb", buffering=0)
         self._replies = os.fdopen(reply_reader, "rb")
         self._ready = False
+
+    def _environment(self) -> dict[str, str] | None:
+        if self._version is None:
+            return None
+        path = [*self._version.path, *filter(None, [os.environ.get("PYTHONPATH")])]
+        # a version's bytecode must not come from a cache that both versions share
+        left_out = ("PYTHONSAFEPATH", "PYTHONPYCACHEPREFIX")
+        kept = {name: value for name, value in os.environ.items() if name not in left_out}
+        return {**kept, "PYTHONPATH": os.pathsep.join(path)}
 
     def _stop(self) -> None:
         self._jobs.close()  # the server sees it, kills its worker and leaves

@@ -1,15 +1,20 @@
 """Run tables -> report: the summary, a section per panel, and what is needed to check them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from linbench.analysis.crossover import Crossover
 from linbench.analysis.drift import by_round
+from linbench.analysis.roofline import place, roofs_of
 from linbench.analysis.scaling import Scaling, analyse
 from linbench.analysis.series import METRICS, Metric, Panel, Series
-from linbench.report import charts, summary, tables, words
+from linbench.analysis.visits import Commit
+from linbench.report import charts, compared, history, paper, roofline, summary, tables, words
+from linbench.report.compared import Compared
 from linbench.report.content import Report, Section
+from linbench.report.roofline import Held
+from linbench.report.views import views_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,12 +22,17 @@ if TYPE_CHECKING:
 Rows = list[dict[str, Any]]
 
 
-def report_of(headers: Sequence[Mapping[str, Any]], frame: "pd.DataFrame") -> Report:
+def report_of(
+    headers: Sequence[Mapping[str, Any]],
+    frame: "pd.DataFrame",
+    commits: Mapping[str, Commit] | None = None,
+) -> Report:
     """Turn runs into a report.
 
     Args:
         headers: The header of each run.
         frame: Their records in one table, see `linbench.record.load`.
+        commits: What the repository at hand knows of their commits, for their order in a history.
     """
     rows: Rows = [
         {str(key): value for key, value in row.items()} for row in frame.to_dict("records")
@@ -36,6 +46,7 @@ def report_of(headers: Sequence[Mapping[str, Any]], frame: "pd.DataFrame") -> Re
     for crossing in answer.crossovers:
         crossings.setdefault(crossing.candidate.panel, []).append(crossing)
     stems = _stems(panels)
+    held = _held(frame, panels)
     sections = [
         _panel_section(
             _title(panel, panels),
@@ -43,17 +54,35 @@ def report_of(headers: Sequence[Mapping[str, Any]], frame: "pd.DataFrame") -> Re
             of,
             crossings.get(panel, []),
             _memory(headers, panel),
+            held[panel],
         )
         for panel, of in panels.items()
     ]
+    sections += paper.sections_of(headers, frame)
+    runs = compared.compared(headers, frame)
+    if runs:
+        sections.insert(0, compared.section(runs, headers, answer.scalings))
+    sections[:0] = history.sections_of(headers, frame, commits)  # what many runs are for
     for header in headers:
         own = [row for row in rows if row["run_id"] == header["run_id"]]
         sections += _run_sections(header, own, alone=len(headers) == 1)
     return Report(
         title="Attention scaling: " + words.listed(str(header["run_id"]) for header in headers),
-        summary=_summary(headers, rows, panels),
+        summary=_summary(headers, rows, panels, held, runs),
         sections=tuple(section for section in sections if section is not None),
     )
+
+
+def _held(frame: "pd.DataFrame", panels: Iterable[Panel]) -> dict[Panel, Held]:
+    """Hold the cases of each panel against the machine."""
+    roofs, placed = roofs_of(frame), place(frame)
+    return {
+        panel: Held(
+            tuple(one for one in placed if one.setup.panel == panel),
+            roofs.get((panel.run_id, panel.device, panel.dtype)),
+        )
+        for panel in panels
+    }
 
 
 def _memory(headers: Sequence[Mapping[str, Any]], panel: Panel) -> float | None:
@@ -88,9 +117,12 @@ def _summary(
     headers: Sequence[Mapping[str, Any]],
     rows: Rows,
     panels: Mapping[Panel, Mapping[Metric, Sequence[Scaling]]],
+    held: Mapping[Panel, Held],
+    runs: Compared | None,
 ) -> tuple[str, ...]:
     sentences = [_measured(header, rows) for header in headers]
-    drifts = (_drift(str(header["run_id"]), panels) for header in headers)
+    sentences += compared.sentences(runs) if runs else []
+    drifts = (_drift(header, panels) for header in headers)
     sentences += [drift for drift in drifts if drift]
     if disturbed := _disturbed(panels):
         sentences.append(disturbed)
@@ -100,11 +132,21 @@ def _summary(
         sentences += summary.sentences(of_panel)
         if note := charts.weights_note(_series_of(of_panel)):
             sentences.append(note)
+        if speed := roofline.sentence(held[panel]):
+            sentences.append(speed)
     return tuple(sentences)
 
 
-def _drift(run_id: str, panels: Mapping[Panel, Mapping[Metric, Sequence[Scaling]]]) -> str | None:
+def _foreign(header: Mapping[str, Any]) -> bool:
+    """Say whether pytest-benchmark measured a run: a process a round, cases in a fixed order."""
+    return str(header["linbench"]).startswith("pytest-benchmark")
+
+
+def _drift(
+    header: Mapping[str, Any], panels: Mapping[Panel, Mapping[Metric, Sequence[Scaling]]]
+) -> str | None:
     """Say how much the speed of the machine moved from round to round, if there are two."""
+    run_id = str(header["run_id"])
     times = [
         one.series
         for panel, of_panel in panels.items()
@@ -118,8 +160,13 @@ def _drift(run_id: str, panels: Mapping[Panel, Mapping[Metric, Sequence[Scaling]
     return (
         f"Over the {len(speeds)} rounds of `{run_id}` the machine's speed drifted by "
         f"{high - low:.1%} (rounds took {low:+.1%} to {high:+.1%} of what their cases usually "
-        "take); cases are visited in random order, so that drift widens intervals and does not "
-        "tilt slopes."
+        + (
+            "take); all rounds visit the cases in the same order, so that drift within a round may "
+            "tilt slopes."
+            if _foreign(header)
+            else "take); cases are visited in random order, so that drift widens intervals and "
+            "does not tilt slopes."
+        )
     )
 
 
@@ -160,12 +207,13 @@ def _measured(header: Mapping[str, Any], rows: Rows) -> str:
     for row in own:
         if row["status"] != "ok":
             others[str(row["status"])] = others.get(str(row["status"]), 0) + 1
+    process = "one process with all others of its round" if _foreign(header) else "a fresh process"
     rest = words.listed(f"{count} {status}" for status, count in others.items())
     return (
         f"Run `{header['run_id']}` of {str(header['created'])[:10]} measured {impls} from "
         f"n = {min(sizes)} to {max(sizes)} on {where}{cores}: {len(measured)} of "
-        f"{words.plural(len(cases), 'case')}, {words.plural(len(ok), 'record')} (each a round in a "
-        f"fresh process) with {calls} timed calls"
+        f"{words.plural(len(cases), 'case')}, {words.plural(len(ok), 'record')} (each a round in "
+        f"{process}) with {calls} timed calls"
         + (f"; records that are no measurements: {rest}." if rest else ".")
         + " Intervals are at 95 % and take rounds as independent."
     )
@@ -183,6 +231,7 @@ def _panel_section(
     scalings: Mapping[Metric, Sequence[Scaling]],
     crossings: Sequence[Crossover],
     memory: float | None,
+    held: Held,
 ) -> Section:
     panel = _series_of(scalings)
     all_ = [one for metric in METRICS for one in scalings.get(metric, ())]
@@ -194,18 +243,25 @@ def _panel_section(
         tables.laws(all_),
         tables.local_slopes(all_),
         tables.gains(panel),
+        roofline.costs(held),
         tables.measurements(panel),
     ]
+    figures = [*charts.figures_of(panel, stem, views_of(panel)), roofline.figure(held, stem)]
     return Section(
         title=title[0].upper() + title[1:],
-        figures=tuple(charts.figures_of(panel, stem)),
+        figures=tuple(figure for figure in figures if figure is not None),
         tables=tuple(table for table in found if table is not None),
     )
 
 
 def _run_sections(header: Mapping[str, Any], rows: Rows, *, alone: bool) -> list[Section]:
     suffix = "" if alone else f" ({header['run_id']})"
-    found = (tables.not_measured(rows), tables.checks(rows), tables.warnings(rows))
+    found = (
+        tables.not_measured(rows),
+        tables.largest_batches(rows),
+        tables.checks(rows),
+        tables.warnings(rows),
+    )
     sections = [
         Section(
             f"What else to know{suffix}",

@@ -2,32 +2,49 @@
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from linbench.analysis.counts import matrices_bytes
 from linbench.analysis.crossover import Ratio, ratios, ratios_to_best
 from linbench.analysis.series import EXACT, Metric, Series, Setup
 from linbench.analysis.stats import Interval
 from linbench.report import words
-from linbench.report.content import Figure, Line, Plot
+from linbench.report.content import Figure, Line, Plot, View
 
 MAX_LINES = 8
 _VARIANT_FIELDS = ("sharing", "projection", "order")
-_COST = {"time": "time of one call", "memory": "peak memory of one call"}
-_GAIN = {"time": "speed-up", "memory": "memory saved"}
-_EACH_N = "sequence length n"
+EACH_N = "sequence length n"
+_COST: dict[Metric, str] = {
+    "time": "time of one call",
+    "memory": "peak memory of one call",
+    "energy": "energy of one call",
+}
+_GAIN: dict[Metric, str] = {
+    "time": "speed-up",
+    "memory": "memory saved",
+    "energy": "energy saved",
+}
 
 PerMetric = dict[Metric, list[Series]]
 
 
-def figures_of(panel: PerMetric, stem: str) -> list[Figure]:
+def figures_of(panel: PerMetric, stem: str, views: tuple[View, ...] = ()) -> list[Figure]:
     """Return the figures of one panel.
 
     Args:
         panel: Its series by metric.
         stem: What file names start with.
+        views: The costs in all ways to look at them, see `linbench.report.views`.
     """
     shown: PerMetric = {metric: main_lines(series) for metric, series in panel.items()}
-    found = [_cost(shown, stem), _gain(shown, stem), _gain_by_k(shown, stem)]
+    setups = [one.setup for series in panel.values() for one in series]
+    names = dict.fromkeys(label_of(one.setup, setups) for of in shown.values() for one in of)
+    cost, gain = _cost(shown, stem), _gain(shown, stem)
+    found = [
+        cost and replace(cost, views=views, shown=tuple(names)),
+        gain and replace(gain, covered=bool(views)),
+        _gain_by_k(shown, stem),
+    ]
     found += [_variants(panel, field, stem) for field in _VARIANT_FIELDS]
     return [figure for figure in found if figure is not None]
 
@@ -61,22 +78,27 @@ def label_of(setup: Setup, among: Iterable[Setup]) -> str:
     return " ".join(words_)
 
 
-def _cost(shown: PerMetric, stem: str) -> Figure | None:
-    plots = []
-    for metric, series in shown.items():
-        setups = [one.setup for one in series]
-        lines = tuple(
-            Line(
-                label_of(one.setup, setups),
-                tuple(float(n) for n in one.sizes),
-                tuple(point.value for point in one.points()),
-                one.setup,
-            )
-            for one in series
+def cost_plot(metric: Metric, series: Sequence[Series], among: Iterable[Setup]) -> Plot:
+    """Return the plot of one metric against n, a line per series."""
+    setups = list(among)
+    lines = tuple(
+        Line(
+            label_of(one.setup, setups),
+            tuple(float(n) for n in one.sizes),
+            tuple(point.value for point in one.points()),
+            one.setup,
         )
-        if lines:
-            title = _COST[metric].capitalize()
-            plots.append(Plot(title, _EACH_N, "", metric, lines, guides=(1.0, 2.0)))
+        for one in series
+    )
+    return Plot(_COST[metric].capitalize(), EACH_N, "", metric, lines, guides=(1.0, 2.0))
+
+
+def _cost(shown: PerMetric, stem: str) -> Figure | None:
+    plots = [
+        cost_plot(metric, series, [one.setup for one in series])
+        for metric, series in shown.items()
+        if series
+    ]
     if not plots:
         return None
     return Figure(
@@ -125,7 +147,7 @@ LineMaker = Callable[[Sequence[Series], Callable[[Series], list[Ratio]]], tuple[
 
 def _gain_rows(shown: PerMetric, make: LineMaker) -> tuple[tuple[Plot, ...], ...]:
     over_vanilla, over_best = [], []
-    x_label = _EACH_N if make is _gain_lines else "projected dimension k"
+    x_label = EACH_N if make is _gain_lines else "projected dimension k"
     for metric, series in shown.items():
         exact = [one for one in series if one.setup.impl in EXACT]
         vanilla = [one for one in exact if one.setup.impl == "vanilla"]
@@ -187,7 +209,8 @@ def _gain_by_k(shown: PerMetric, stem: str) -> Figure | None:
     return Figure(
         f"{stem}gain-by-k",
         "Speed-up and memory saved against k",
-        "The same ratios over the projected dimension k of Linformer, a line per sequence length.",
+        "How many times as much the baseline costs, over the projected dimension k of Linformer, "
+        "with 95 % intervals; a line per sequence length.",
         rows,
     )
 
@@ -204,7 +227,7 @@ def _variants(panel: PerMetric, field: str, stem: str) -> Figure | None:
             if lines:
                 title = f"{_COST[metric]}, {label_of(first.setup, [first.setup])}".capitalize()
                 y_label = f"relative to {getattr(first.setup, field)}"
-                plot = Plot(title, _EACH_N, y_label, "ratio", lines)
+                plot = Plot(title, EACH_N, y_label, "ratio", lines)
                 rows.setdefault(key, []).append(plot)
     if not rows:
         return None

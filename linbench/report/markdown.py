@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from linbench.errors import RunFileError
+from linbench.report import files, words
 from linbench.report.content import Figure, Report, Section, Table
 from linbench.report.figures import png
 
@@ -21,18 +21,10 @@ def write(report: Report, folder: Path) -> Path:
     Raises:
         RunFileError: the folder cannot be written.
     """
-    path = folder / "report.md"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for section in report.sections:
-            for figure in section.figures:
-                (folder / f"{figure.name}.png").write_bytes(png(figure))
-        path.write_text(markdown(report), encoding="utf-8")
-    except OSError as error:
-        raise RunFileError(
-            f"cannot write the report to '{folder}': {error.strerror}; choose another --out"
-        ) from None
-    return path
+    figures = [figure for section in report.sections for figure in section.figures]
+    files.write(folder, ((f"{figure.name}.png", png(figure)) for figure in figures))
+    files.write(folder, [("report.md", markdown(report).encode())])
+    return folder / "report.md"
 
 
 def markdown(report: Report) -> str:
@@ -45,11 +37,9 @@ def markdown(report: Report) -> str:
 
 def _bullets(sentences: Iterable[str]) -> str:
     """Write sentences as a list; those that end in a colon head the items after them."""
-    lines, indent = [], ""
-    for sentence in sentences:
-        heads = sentence.endswith(":")
-        lines.append(f"{'' if heads else indent}- {sentence}")
-        indent = "  " if heads else indent
+    lines = []
+    for head, items in words.grouped(sentences):
+        lines += [f"- {head}", *(f"  - {item}" for item in items)]
     return "\n".join(lines)
 
 
@@ -58,7 +48,7 @@ def _section(section: Section) -> list[str]:
     for figure in section.figures:
         blocks += _figure(figure)
     for table in section.tables:
-        blocks += _table(table)
+        blocks += markdown_table(table)
     if section.code:
         blocks.append(f"```\n{section.code}\n```")
     return blocks
@@ -71,7 +61,8 @@ def _figure(figure: Figure) -> list[str]:
     return [f"### {figure.title}", f"![{_plain(alt)}]({figure.name}.png)", figure.caption]
 
 
-def _table(table: Table) -> list[str]:
+def markdown_table(table: Table) -> list[str]:
+    """Return the blocks of a table; a folded one opens on demand where HTML is read."""
     header = f"| {' | '.join(map(_cell, table.columns))} |\n|{' --- |' * len(table.columns)}"
     body = [f"| {' | '.join(map(_cell, row))} |" for row in table.rows]
     text = "\n".join([header, *body])
@@ -84,7 +75,7 @@ def _table(table: Table) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    return text.replace("\n", " ").replace("|", "\\|") or " "
+    return text.replace("\n", " ").replace("|", "\\|").replace("<", "&lt;") or " "
 
 
 def _plain(text: str) -> str:

@@ -1,6 +1,6 @@
 """What the report says of cost against the machine: a table, a figure, a sentence."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 from linbench.analysis import numbers
 from linbench.analysis.roofline import Placed, Roof
@@ -12,8 +12,17 @@ from linbench.report.content import Figure, Line, Plot, Table
 _NONE = "\N{EN DASH}"
 
 
-def costs(placed: Sequence[Placed], roof: Roof | None) -> Table | None:
+@dataclass(frozen=True)
+class Held:
+    """The cases of one panel, and what the machine reached; None where it was not measured."""
+
+    cases: tuple[Placed, ...]
+    roof: Roof | None
+
+
+def costs(held: Held) -> Table | None:
     """Return operations, bytes, parameters, latency, throughput and memory side by side."""
+    placed, roof = held.cases, held.roof
     if not placed:
         return None
     setups = [one.setup for one in placed]
@@ -66,8 +75,9 @@ def _roof(roof: Roof) -> str:
     )
 
 
-def sentence(placed: Sequence[Placed], roof: Roof | None) -> str | None:
+def sentence(held: Held) -> str | None:
     """Say what share of the attainable speed each implementation reached at its largest n."""
+    placed, roof = held.cases, held.roof
     if roof is None or not placed:
         return None
     last: dict[Setup, Placed] = {one.setup: one for one in placed}
@@ -83,10 +93,10 @@ def sentence(placed: Sequence[Placed], roof: Roof | None) -> str | None:
     )
 
 
-def figure(placed: Sequence[Placed], stem: str) -> Figure | None:
+def figure(held: Held, stem: str) -> Figure | None:
     """Return the share of the attainable speed against n, a line per series."""
     shown: dict[Setup, list[Placed]] = {}
-    for one in placed:
+    for one in held.cases:
         if one.share:
             shown.setdefault(one.setup, []).append(one)
     lines = tuple(

@@ -10,7 +10,7 @@ from linbench.analysis.counts import costs_of
 from linbench.analysis.crossover import Crossover, ratios, ratios_to_best
 from linbench.analysis.limits import largest_n
 from linbench.analysis.scaling import Scaling
-from linbench.analysis.series import EXACT, Metric, Point, Series, setup_of
+from linbench.analysis.series import EXACT, TASK, Metric, Point, Series, setup_of
 from linbench.report import words
 from linbench.report.charts import PerMetric, label_of
 from linbench.report.content import Table
@@ -22,15 +22,17 @@ def measurements(panel: PerMetric) -> Table:
     """Return what was measured: a row per series and n."""
     time = {one.setup: one for one in panel.get("time", [])}
     memory = {one.setup: one for one in panel.get("memory", [])}
+    energy = {one.setup: one for one in panel.get("energy", [])}
+    any_energy = bool(energy)
     setups = list(dict.fromkeys([*time, *memory]))
     rows = []
     for setup in setups:
         seconds = _points(time.get(setup))
         peaks = _points(memory.get(setup))
+        joules = _points(energy.get(setup))
         for n in sorted({*seconds, *peaks}):
-            took, peak = seconds.get(n), peaks.get(n)
+            took, peak, used = seconds.get(n), peaks.get(n), joules.get(n)
             counted = costs_of(setup, n)
-            batch = (setup.tokens or 0) // n if setup.tokens else setup.batch or 1
             rows.append(
                 (
                     label_of(setup, setups),
@@ -38,25 +40,22 @@ def measurements(panel: PerMetric) -> Table:
                     _rounds(took) if took else _NONE,
                     str(took.calls) if took else _NONE,
                     words.with_interval(took.value, "time") if took else _NONE,
-                    f"{batch * n / took.value.value:,.0f}" if took else _NONE,
-                    f"{counted.flops / took.value.value / 1e9:,.1f}" if took and counted else _NONE,
                     words.with_interval(peak.value, "memory") if peak else _NONE,
                     ", ".join(peak.sources) if peak else _NONE,
                     words.size(counted.weights_bytes) if counted else _NONE,
-                    f"{counted.parameters:,}" if counted else _NONE,
+                    *((words.with_interval(used.value, "energy") if used else _NONE,) * any_energy),
                 )
             )
     return Table(
         "Measurements",
         (
-            "series", "n", "rounds", "calls", "time of one call", "tokens/s", "GFLOP/s",
-            "peak memory of one call", "source of memory", "weights", "parameters",
+            "series", "n", "rounds", "calls", "time of one call", "peak memory of one call",
+            "source of memory", "weights", *(("energy of one call",) * any_energy),
         ),
         tuple(rows),
         "Time: the median over rounds of each round's median call, with its 95 % interval over "
         "rounds; disturbed rounds took 1.5 times that or more and have no weight in any estimate. "
-        "GFLOP/s: the operations of matrix products that the call needs, by exact count, over its "
-        "time. Peak memory: the most used during a call above what was resident before it; weights "
+        "Peak memory: the most used during a call above what was resident before it; weights "
         "and inputs come on top.",
         folded=True,
     )  # fmt: skip
@@ -277,7 +276,7 @@ def not_measured(rows: Sequence[Mapping[str, Any]]) -> Table | None:
     setups = [setup_of(dict(row)) for row in rows]
     for row, setup in zip(rows, setups, strict=True):
         if row["status"] != "ok":
-            label = label_of(setup, setups)
+            label = label_of(setup, setups) + ("" if row["task"] == TASK else f", {row['task']}")
             key = (
                 label,
                 setup.scope,
@@ -293,6 +292,35 @@ def not_measured(rows: Sequence[Mapping[str, Any]]) -> Table | None:
         ("series", "scope", "n", "status", "reason", "records"),
         tuple((*key, str(count)) for key, count in groups.items()),
         "These count as no measurement anywhere in this report and are in no figure.",
+    )
+
+
+def largest_batches(rows: Sequence[Mapping[str, Any]]) -> Table | None:
+    """Return the largest batches that fit a memory, a row per case of task max_batch."""
+    found = [(row, row["max_batch"]) for row in rows if isinstance(row["max_batch"], Mapping)]
+    if not found:
+        return None
+    setups = [setup_of(dict(row)) for row, _ in found]
+    limits = words.listed(dict.fromkeys(words.size(one["limit_bytes"]) for _, one in found))
+    lines = sorted(
+        (
+            label_of(setup, setups),
+            setup.scope,
+            setup.mode,
+            int(row["seq"]),
+            one["batch"],
+            one["how"],
+        )
+        for (row, one), setup in zip(found, setups, strict=True)
+    )
+    return Table(
+        "Largest batches",
+        ("series", "scope", "mode", "n", "sequences", "how it is known"),
+        tuple(tuple(map(str, line)) for line in lines),
+        f"The most sequences of which weights, inputs and the peak of one call fit {limits}. "
+        "Extrapolated: from the exact bytes of smaller batches. Counted: operation counts alone "
+        "exceed it.",
+        folded=True,
     )
 
 

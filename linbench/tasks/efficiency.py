@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from linbench import attention
 from linbench.case import Case
@@ -86,18 +86,27 @@ def efficiency(case: Case, send: Send, *, keep_pages: bool) -> dict[str, Any]:
 
 def build(case: Case) -> Subject:
     """Build the module of a case and the inputs of one call, at random from torch's generator."""
-    dtype = getattr(torch, case.dtype)
+    return subject(case, *modules_of(case), inputs_of(case))
+
+
+def modules_of(case: Case) -> tuple[nn.Module, list[nn.Module]]:
+    """Build what is called, and the attention modules in it, one per layer."""
     attentions = attention.build(case.impl, config_of(case))
     module = Encoder(attentions, case.d_model) if case.scope == "encoder" else attentions[0]
-    module.to(device=case.device, dtype=dtype).train(case.mode == "forward_backward")
+    module.to(device=case.device, dtype=getattr(torch, case.dtype))
+    return module.train(case.mode == "forward_backward"), attentions
+
+
+def inputs_of(case: Case) -> list[Tensor]:
+    """Draw the inputs of one call from torch's generator: x, or q, k and v at scope core."""
     shape: tuple[int, ...] = (case.batch, case.seq, case.d_model)
     if case.scope == "core":
         shape = (case.batch, case.heads, case.seq, case.d_model // case.heads)
-    inputs = [
-        torch.randn(shape, device=case.device, dtype=dtype).requires_grad_(torch.is_grad_enabled())
+    dtype, grad = getattr(torch, case.dtype), torch.is_grad_enabled()
+    return [
+        torch.randn(shape, device=case.device, dtype=dtype).requires_grad_(grad)
         for _ in range(3 if case.scope == "core" else 1)
     ]
-    return subject(case, module, attentions, inputs)
 
 
 def step(case: Case, of: Subject) -> Callable[[], Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from linbench import record
 from linbench.analysis.series import Cell, Metric, Series, Setup, mark_disturbed
 from linbench.case import Case
-from linbench.record import Check, Header, Machine, Memory, Record
+from linbench.record import Check, Header, Machine, MaxBatch, Memory, Record
 
 Law = Callable[[int], float]
 SIZES = tuple(512 * 2**i for i in range(8))
@@ -160,4 +160,86 @@ def default_sweep(rng: np.random.Generator, **case: Any) -> list[Record]:
             order="auto", **of, **case,
         )  # fmt: skip
     records.append(failed("skipped", "predicted 12 GiB, 6 GiB are free", 16384, **case))
+    return records
+
+
+ROBERTA = {"scope": "encoder", "layers": 12, "d_model": 768, "heads": 12}
+
+
+def layerwise(k: int) -> dict[str, Any]:
+    """Fields of the Linformer of the paper's Table 3."""
+    return {"impl": "linformer", "k": k, "sharing": "layerwise", "projection": "linear",
+            "order": "auto"}  # fmt: skip
+
+
+def largest(n: int, batch: int, how: str = "extrapolated", **case: Any) -> Record:
+    """A record of task max_batch."""
+    one = Case(task="max_batch", seq=n, memory_limit_bytes=2**34, **{"impl": "vanilla", **case})
+    found = MaxBatch(batch=batch, limit_bytes=2**34, how=how)
+    return Record(case_id=one.id, case=one, round=0, status="ok", max_batch=found)
+
+
+def table3(
+    rng: np.random.Generator, *, ks: Iterable[int] = (128, 256), **case: Any
+) -> list[Record]:
+    """A run of Table 3 with known gains: n = 512 to 2048 measured, vanilla skipped at 4096.
+
+    Linformer takes 512/n of vanilla's time and twice sdpa's; a third of vanilla's bytes and as many
+    as sdpa; the largest batches are 65536/n, vanilla's 16384/n and none from 4096 on.
+    """
+    sizes, case = (512, 1024, 2048, 4096), {**ROBERTA, **case}
+    of = {"call_noise": 0.01, "drift": 0.01, "outliers": 0.0}
+    records = measured(rng, lambda n: 1e-9 * n * n, lambda n: 3000 * n, sizes=sizes[:3],
+                       **of, **case)  # fmt: skip
+    records.append(failed("skipped", "predicted memory 30 GiB", 4096, **case))
+    records += measured(rng, lambda n: 2.56e-7 * n, lambda n: 1000 * n, sizes=sizes, impl="sdpa",
+                        **of, **case)  # fmt: skip
+    records += [largest(n, 16384 // n if n < 4096 else 0, **case) for n in sizes]
+    records += [largest(n, 65536 // n, impl="sdpa", **case) for n in sizes]
+    for k in ks:
+        records += measured(rng, lambda n: 5.12e-7 * n, lambda n: 1000 * n, sizes=sizes,
+                            **of, **layerwise(k), **case)  # fmt: skip
+        records += [largest(n, 65536 // n, "measured", **layerwise(k), **case) for n in sizes]
+    return records
+
+
+def twelve(
+    rng: np.random.Generator,
+    *,
+    rounds: int = 5,
+    calls: int = 5,
+    factor: float = 1.0,
+    slower: Mapping[tuple[str, int], float] | None = None,
+    memory: float = 1.0,
+    impls: Iterable[str] = ("vanilla", "sdpa", "linformer"),
+    **how: Any,
+) -> list[Record]:
+    """Twelve cases, three implementations at four n, whose rounds drift together.
+
+    Args:
+        rng: Where the noise comes from.
+        rounds: Rounds of each case.
+        calls: Calls of each round.
+        factor: How many times as long everything takes.
+        slower: How many times as long some cases take besides, by implementation and n.
+        memory: How many times as much memory everything takes.
+        impls: Which of the implementations.
+        how: More of `measured`.
+    """
+    drift = dict(enumerate(rng.normal(0, 0.02, rounds)))
+    laws = {
+        "vanilla": lambda n: 9e-9 * n * n,
+        "sdpa": lambda n: 2.5e-9 * n * n,
+        "linformer": lambda n: 2e-6 * n,
+    }
+    linformer = {"k": 128, "sharing": "headwise", "projection": "linear", "order": "auto"}
+    records = []
+    for impl in impls:
+        for n in (512, 1024, 2048, 4096):
+            times = factor * (slower or {}).get((impl, n), 1.0) * laws[impl](n)
+            records += measured(
+                rng, lambda _, times=times: times, lambda n: memory * 1024 * n, sizes=(n,),
+                rounds=rounds, calls=calls, drift=drift, impl=impl,
+                **(linformer if impl == "linformer" else {}), **how,
+            )  # fmt: skip
     return records

@@ -87,9 +87,9 @@ def test_without_ceilings_or_costs_nothing_is_claimed(tmp_path):
     (one,) = place(frame)
     assert (one.share, one.bound) == (None, None)
     assert roofs_of(frame) == {}
-    assert told.figure([one], "") is None
-    assert told.sentence([one], None) is None
-    assert "no matrix product" in told.costs([one], None).note
+    assert told.figure(told.Held((one,), None), "") is None
+    assert told.sentence(told.Held((one,), None)) is None
+    assert "no matrix product" in told.costs(told.Held((one,), None)).note
 
 
 def test_what_the_report_says(tmp_path):
@@ -99,14 +99,15 @@ def test_what_the_report_says(tmp_path):
         sizes=(4096, 8192), drift=0.0, call_noise=0.001,
     )  # fmt: skip
     frame = frame_of(tmp_path, roofed(records))
-    placed, (roof,) = place(frame), roofs_of(frame).values()
-    table = told.costs(placed, roof)
+    (roof,) = roofs_of(frame).values()
+    held = told.Held(tuple(place(frame)), roof)
+    table = told.costs(held)
     cells = dict(zip(table.columns, table.rows[1], strict=True))
     assert cells["of the attainable"].startswith("50.")
     assert cells["GFLOP/s"].startswith(("50.", "49."))
     assert cells["bound by"] == "arithmetic"
     assert "100 GFLOP/s" in table.note
     assert "20.0 GB/s" in table.note
-    assert "sdpa 50% at n = 8192 (arithmetic)" in told.sentence(placed, roof)
-    ((plot,),) = told.figure(placed, "core-").rows
+    assert "sdpa 50% at n = 8192 (arithmetic)" in told.sentence(held)
+    ((plot,),) = told.figure(held, "core-").rows
     assert [round(point.value, 1) for point in plot.lines[0].y] == [0.5, 0.5]

@@ -81,6 +81,22 @@ def test_energy_and_clocks_are_there_or_say_why(measure):
     assert len(record.clocks) == len(record.seconds)
 
 
+@pytest.mark.parametrize("impl", ["vanilla", "sdpa"])
+def test_the_largest_batch_is_found_by_running_out_of_memory(measure, impl):
+    """Every answer comes from a run under the limit; the bytes of what fits are within it."""
+    case = Case(task="max_batch", impl=impl, seq=1024, memory_limit_bytes=2**30, device="cuda")
+    record = measure(case, 0)
+    assert record.status == "ok", record.reason
+    found = record.max_batch
+    assert found.how == "measured"
+    tried = {one.batch: one for one in found.tried}
+    assert tried[found.batch].fits
+    assert tried[found.batch].bytes <= 2**30
+    assert tried[found.batch + 1].bytes is None
+    if impl == "vanilla":  # two n x n matrices of 4 heads each: 32 MiB a sequence
+        assert 24 <= found.batch <= 34
+
+
 def test_more_than_the_gpu_holds_is_oom(measure):
     """Out of memory is a result, with torch's words as the reason."""
     gpu, _ = nvml.first_gpu()

@@ -107,7 +107,7 @@ def test_unknown_values_name_the_nearest(run):
     for words, near in (
         (("scaling", run, "--metric", "tme"), "'time'"),
         (("report", run, "--format", "markdown"), "md"),
-        (("report", run, "--format", "pdf"), "expected md"),
+        (("report", run, "--format", "md,pdf"), "'pdf' is not available, expected md or html"),
     ):
         error = _call(*words).exception
         assert isinstance(error, LinbenchError)
@@ -115,17 +115,31 @@ def test_unknown_values_name_the_nearest(run):
         assert "\n" not in str(error)
 
 
-def test_report_writes_beside_its_figures_and_prints_the_path(run, tmp_path):
-    """The report of run demo lies in OUT/demo."""
-    result = _call("report", run, "--out", tmp_path)
-    assert result.stdout.strip() == str(tmp_path / "demo" / "report.md")
-    names = {path.name for path in (tmp_path / "demo").iterdir()}
-    assert names == {"report.md", "core-cost.png", "core-gain.png", "core-gain-by-k.png"}
+PICTURES = {"core-cost.png", "core-gain.png", "core-gain-by-k.png"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "pages", "beside"),
+    [
+        ([], ["report.md", "report.html"], PICTURES),
+        (["--format", "md"], ["report.md"], PICTURES),
+        (["--format", "html"], ["report.html"], set()),
+        (["--format", "html, md,html"], ["report.html", "report.md"], PICTURES),
+    ],
+)
+def test_report_writes_what_is_asked_for_and_prints_the_paths(run, tmp_path, flags, pages, beside):
+    """The report of run demo lies in OUT/demo; Markdown has its figures beside it."""
+    result = _call("report", run, "--out", tmp_path, *flags)
+    folder = tmp_path / "demo"
+    assert result.stdout.splitlines() == [str(folder / page) for page in pages]
+    assert {path.name for path in folder.iterdir()} == {*pages, *beside}
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(run, tmp_path):
     """The error names the folder and the remedy."""
     (tmp_path / "file").write_text("in the way")
-    error = _call("report", run, "--out", tmp_path / "file").exception
-    assert isinstance(error, LinbenchError)
-    assert "--out" in str(error)
+    for name in ("md", "html"):
+        error = _call("report", run, "--out", tmp_path / "file", "--format", name).exception
+        assert isinstance(error, LinbenchError)
+        assert "--out" in str(error)
+        assert "\n" not in str(error)

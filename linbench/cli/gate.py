@@ -1,0 +1,325 @@
+"""`linbench gate`: did a change make anything worse?"""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from linbench.cli.against import MOST_ROUNDS
+from linbench.cli.common import RESULTS, JsonOption, ResultsOption, console, find_run
+from linbench.cli.grid import (
+    HOW,
+    BatchOption,
+    BudgetOption,
+    CaseTimeoutOption,
+    CompileOption,
+    DeviceOption,
+    DModelOption,
+    DtypeOption,
+    HeadsOption,
+    ImplOption,
+    KeepPagesOption,
+    KOption,
+    LayersOption,
+    ModeOption,
+    OrderOption,
+    ProjectionOption,
+    ScopeOption,
+    SeedOption,
+    SeqOption,
+    SharingOption,
+    TokensOption,
+    given,
+)
+from linbench.errors import RunFileError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from linbench.gate import Gate, Limits
+    from linbench.gate.verdicts import Metric
+
+MOST_ROWS = 20
+
+
+def gate(
+    ctx: typer.Context,
+    subject: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RUN|SUITE",
+            help="With --baseline the run to judge: a path, a name, or latest. "
+            "With --against what to measure: a suite. [default: latest, or the suite 'ci']",
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN", help="The run to hold it against; a name also in RESULTS/baselines."
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GIT_REF",
+            help="Measure that commit and the working tree in one sweep, interleaved.",
+        ),
+    ] = None,
+    max_slowdown: Annotated[
+        float, typer.Option(metavar="RATIO", help="Largest ratio of times that passes.")
+    ] = 1.10,
+    max_memory: Annotated[
+        float,
+        typer.Option(metavar="RATIO", help="Largest ratio that passes of peak memory and weights."),
+    ] = 1.05,
+    anchor: Annotated[
+        str,
+        typer.Option(
+            metavar="IMPL",
+            help="On another machine times count as multiples of those of this implementation "
+            "at the same n.",
+        ),
+    ] = "sdpa",
+    metric: Annotated[
+        str, typer.Option(help="What to compare, of time, memory, operations, exponent.")
+    ] = "time,memory,operations,exponent",
+    assert_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--assert",
+            metavar="CLAIM",
+            help="A claim about the candidate, as in linbench scaling: 'linformer:time<=1.15'; "
+            "may repeat.",
+        ),
+    ] = None,
+    inconclusive: Annotated[
+        Literal["pass", "fail"] | None,
+        typer.Option(help="Exit with 0 or 1 where nothing can be told. [default: with 3]"),
+    ] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Append the verdict in Markdown, as for $GITHUB_STEP_SUMMARY."
+        ),
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a JUnit report.")
+    ] = None,
+    impl: ImplOption = None,
+    seq: SeqOption = None,
+    k: KOption = None,
+    sharing: SharingOption = None,
+    projection: ProjectionOption = None,
+    order: OrderOption = None,
+    scope: ScopeOption = None,
+    mode: ModeOption = None,
+    d_model: DModelOption = None,
+    heads: HeadsOption = None,
+    layers: LayersOption = None,
+    batch: BatchOption = None,
+    tokens: TokensOption = None,
+    dtype: DtypeOption = None,
+    device: DeviceOption = None,
+    compile_: CompileOption = None,
+    rounds: Annotated[
+        int | None, typer.Option(help=f"Most rounds. [default: {MOST_ROUNDS}]", rich_help_panel=HOW)
+    ] = None,
+    budget: BudgetOption = None,
+    case_timeout: CaseTimeoutOption = None,
+    keep_pages: KeepPagesOption = None,
+    seed: SeedOption = None,
+    out: Annotated[
+        Path, typer.Option(help="With --against: the folder for the two run files.")
+    ] = RESULTS,
+    results: ResultsOption = RESULTS,
+    json_: JsonOption = False,
+) -> None:
+    """Judge a run by a baseline, or the working tree by a commit: pass, regression, inconclusive.
+
+    With --against both versions are measured now, round by round, each case in one right after the
+    other, in fresh processes: what slows the machine down slows both. Rounds are added until every
+    case is decided or the budget ends. What is measured comes from the repository: its own
+    linbench, or plug-ins given as --impl NAME=path/to/file.py:builder.
+
+    Cases are matched by id. A regression is a ratio whose interval lies wholly above the limit, a
+    pass one below it. At most 1 % of gates raise a false alarm, over all comparisons together.
+    A case that newly fails, or is no longer measured, is a regression too.
+
+    Exit code 0: pass, 1: a regression or a failed claim, 2: no usable baseline, 3: inconclusive.
+    With GITHUB_ACTIONS=true what did not pass is annotated.
+
+    Examples:
+    - `linbench gate results/new.jsonl --baseline results/old.jsonl --summary gate.md`
+    - `linbench gate --against origin/main --impl mine=attention.py:build --seq 512..4096`
+    """
+    from linbench.cli.against import measured_against
+    from linbench.gate import Limits
+
+    limits = Limits(max_slowdown, max_memory, anchor, metrics(metric))
+    settings = given(ctx.params)
+    if (baseline is None) == (against is None):
+        raise UsageError(
+            "what to hold it against? give either --baseline RUN (a run file) or --against GIT_REF "
+            "(a commit, measured now)"
+        )
+    if baseline is not None:
+        if settings:
+            raise UsageError(
+                f"--{next(iter(settings)).replace('_', '-')} says what to measure, but with "
+                "--baseline nothing is; drop it, or use --against GIT_REF"
+            )
+        paths = find_run(subject or "latest", results), find_baseline(baseline, results)
+        found = _judge(*paths, limits)
+    else:
+        found, paths = measured_against(str(against), subject, settings, limits, out, quiet=json_)
+    finish(
+        asserted(found, paths[0], assert_) if assert_ else found,
+        (str(paths[0]), str(paths[1])),
+        inconclusive=inconclusive,
+        summary=summary,
+        junit=junit,
+        as_json=json_,
+    )
+
+
+def metrics(text: str) -> "tuple[Metric, ...]":
+    """Read what --metric says.
+
+    Raises:
+        UsageError: a metric that the gate does not know.
+    """
+    from linbench.gate.verdicts import METRICS
+
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in METRICS:
+            raise UsageError(
+                f"--metric '{name}' is unknown, expected {', '.join(METRICS)}, joined by commas"
+                f"{did_you_mean(name, METRICS)}"
+            )
+    return tuple(known for known in METRICS if known in names)
+
+
+def find_baseline(run: str, results: Path) -> Path:
+    """Return the file that --baseline names: a run, or the name of a committed baseline."""
+    committed = results / "baselines" / f"{run}.jsonl"
+    if committed.is_file() and not Path(run).is_file():
+        return committed
+    try:
+        return find_run(run, results)
+    except RunFileError as error:
+        raise RunFileError(
+            f"--baseline: {error}; make one with 'linbench baseline update RUN... --baseline {run}'"
+        ) from None
+
+
+def _judge(candidate: Path, baseline: Path, limits: "Limits") -> "Gate":
+    from dataclasses import replace
+
+    from linbench.gate import judge
+    from linbench.gate.merge import is_merged
+    from linbench.gate.provenance import differences
+    from linbench.record import load
+
+    (before, old), (after, new) = load(baseline), load(candidate)
+    found = judge(old, new, limits, merged=is_merged(before))
+    notes = [*found.notes, *differences(before, after)]
+    if candidate.resolve() == baseline.resolve():
+        notes.append("Candidate and baseline are the same file")
+    return replace(found, notes=tuple(notes))
+
+
+def asserted(found: "Gate", candidate: Path, claims: list[str]) -> "Gate":
+    """Return a gate that claims about the candidate decide too."""
+    from linbench.analysis.assertions import decide, parse
+    from linbench.analysis.scaling import analyse
+    from linbench.gate.verdicts import with_assertions
+    from linbench.record import load
+
+    parsed = [parse(text) for text in claims]
+    answer = analyse(load(candidate)[1], list(dict.fromkeys(claim.metric for claim in parsed)))
+    return with_assertions(
+        found, [decision for claim in parsed for decision in decide(claim, answer.scalings)]
+    )
+
+
+def finish(
+    found: "Gate",
+    names: tuple[str, str],
+    *,
+    inconclusive: Literal["pass", "fail"] | None,
+    summary: Path | None,
+    junit: Path | None,
+    as_json: bool,
+) -> None:
+    """Tell a verdict everywhere it was asked for, and exit by it.
+
+    Args:
+        found: The verdict.
+        names: How to name candidate and baseline.
+        inconclusive: What an inconclusive verdict counts as; None: as neither.
+        summary: A file that gets Markdown appended.
+        junit: A file that gets a JUnit report.
+        as_json: Whether to print JSON and nothing else.
+    """
+    from linbench.gate import to_json
+    from linbench.report import gate as rendering
+
+    if summary:
+        _write(summary, rendering.markdown(found, *names), append=True)
+    if junit:
+        _write(junit, rendering.junit(found, inconclusive_fails=inconclusive == "fail"))
+    if as_json:
+        runs = dict(zip(("candidate", "reference"), names, strict=True))
+        print(json.dumps({**to_json(found), **runs}, allow_nan=False))
+    else:
+        _print(found)
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            for line in rendering.annotations(found):
+                print(line)
+    undecided = {None: 3, "pass": 0, "fail": 1}[inconclusive]
+    code = {"pass": 0, "regression": 1, "inconclusive": undecided}[found.verdict]
+    if code:
+        raise typer.Exit(code)
+
+
+def _write(path: Path, text: str, *, append: bool = False) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a" if append else "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise RunFileError(
+            f"cannot write '{path}': {error.strerror}; choose another file"
+        ) from None
+
+
+def _print(found: "Gate") -> None:
+    from rich.table import Table
+
+    from linbench.report.gate import (
+        COLUMNS,
+        changed,
+        passed,
+        remarks,
+        row,
+        sentence,
+        shared_words,
+    )
+
+    out = console()
+    style = {"pass": "bold green", "regression": "bold red", "inconclusive": "bold yellow"}
+    out.print(f"{sentence(found)}", style=style[found.verdict])
+    shown = changed(found)
+    if shown:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name in COLUMNS:
+            table.add_column(name, no_wrap=name not in ("case", "verdict"))
+        for one in shown[:MOST_ROWS]:
+            table.add_row(*row(one, shared_words(found)))
+        out.print(table)
+        if len(shown) > MOST_ROWS:
+            out.print(f"… and {len(shown) - MOST_ROWS} more (--json or --summary has all)")
+    out.print(passed(found))
+    for remark in remarks(found):
+        out.print(remark)

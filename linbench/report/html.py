@@ -1,0 +1,166 @@
+"""Render a report as one HTML file that needs nothing else: no network, no server."""
+
+import base64
+import functools
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
+
+from linbench import __version__
+from linbench.report import files, words
+from linbench.report.content import Report, Section, Table
+from linbench.report.interactive import figure_json
+
+HERE = Path(__file__).parent
+_LONG = 44  # characters; text beyond it is broken into lines
+_MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table cell: its text, and the number it is sorted by where its column holds numbers."""
+
+    text: str
+    key: float | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table column: numbers are set flush right, long text is broken."""
+
+    name: str
+    number: bool
+    long: bool
+
+
+def write(report: Report, folder: Path) -> Path:
+    """Write `report.html`.
+
+    Args:
+        report: What to write.
+        folder: Where to; made if it is not there. A file of that name is replaced.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        RunFileError: the folder cannot be written.
+    """
+    files.write(folder, [("report.html", html(report).encode())])
+    return folder / "report.html"
+
+
+def html(report: Report) -> str:
+    """Return the page. Whatever comes from a run file is escaped; only our scripts may run."""
+    figures = [figure_json(figure) for section in report.sections for figure in section.figures]
+    licence = f"/*\n{_asset('d3.LICENSE')}*/\n"  # which must be in all copies
+    scripts = [licence + _asset("d3.min.js"), _asset("report.js")]
+    style = _asset("report.css")
+    return _template().render(
+        report=report,
+        bullets=words.grouped(report.summary),
+        anchors=_anchors(report.sections),
+        figures=figures,
+        scripts=[Markup(script) for script in scripts],  # noqa: S704 (our own files)
+        style=Markup(style),  # noqa: S704 (our own file)
+        policy=_policy(scripts, style),
+        version=__version__,
+    )
+
+
+@functools.cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {}  # in our order, not sorted
+    environment.filters |= {"inline": inline, "columns": columns_of, "cells": cells_of}
+    return environment.get_template("report.html.jinja")
+
+
+@functools.cache
+def _asset(name: str) -> str:
+    return (HERE / "assets" / name).read_text(encoding="utf-8")
+
+
+def _policy(scripts: Iterable[str], style: str) -> str:
+    """Return a content security policy: our scripts and style by digest, no requests at all."""
+    return (
+        f"default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"script-src {' '.join(map(_digest, scripts))}; style-src {_digest(style)}"
+    )
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _anchors(sections: Sequence[Section]) -> list[str]:
+    """Give each section an id that is unique on the page."""
+    slugs = [re.sub("[^a-z0-9]+", "-", section.title.lower()).strip("-") for section in sections]
+    return [f"s{i + 1}-{slug[:60]}" for i, slug in enumerate(slugs)]
+
+
+def inline(text: str) -> Markup:
+    """Turn the Markdown that sentences use (strong, code) and powers into HTML, escaped first."""
+    safe = str(escape(text))
+    safe = re.sub(r"`([^`]+)`", r"<code>\1</code>", safe)
+    safe = re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", safe)
+    safe = re.sub(r"\bn\^(-?\d+(?:\.\d+)?)", r"n<sup>\1</sup>", safe)
+    safe = re.sub(r"\b(n\*?|k) = (\d)", "\\1\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}\\2", safe)
+    return Markup(safe)  # noqa: S704 (escaped above)
+
+
+def columns_of(table: Table) -> list[Column]:
+    """Return the columns of a table; numbers are told from text by their cells."""
+    columns = zip(*table.rows, strict=True) if table.rows else [()] * len(table.columns)
+    return [
+        Column(name, _is_number(cells), any(len(text) > _LONG for text in cells))
+        for name, cells in zip(table.columns, columns, strict=True)
+    ]
+
+
+def cells_of(table: Table) -> list[list[Cell]]:
+    """Return the rows of a table, with the numbers that numeric columns are sorted by."""
+    numeric = [column.number for column in columns_of(table)]
+    return [
+        [
+            Cell(text, sort_key(text) if number else None)
+            for text, number in zip(row, numeric, strict=True)
+        ]
+        for row in table.rows
+    ]
+
+
+def _is_number(cells: Sequence[str]) -> bool:
+    told = [text for text in cells if text.strip(" \N{EN DASH}")]
+    return bool(told) and all(sort_key(text) is not None for text in told)
+
+
+_NUMBER = re.compile(
+    rf"""[(~]?(?P<under>under\s)?
+    (?P<number>[-+{_MINUS}]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?)
+    (?:\s?\[[^]]*\])?  # its interval
+    \s?(?P<unit>{"|".join(map(re.escape, words.SCALES))})?
+    \)?(?:\s(?:\(|to\s|or\s).*)?$""",
+    re.VERBOSE,
+)
+
+
+def sort_key(text: str) -> float | None:
+    """Return the number that a cell begins with, its unit taken in, or None where it is text."""
+    found = _NUMBER.match(text.strip())
+    if found is None:
+        return None
+    scale = words.SCALES[found["unit"]] if found["unit"] else 1.0
+    value = float(found["number"].replace(",", "").replace(_MINUS, "-")) * scale
+    return value / 2 if found["under"] else value

@@ -1,0 +1,123 @@
+"""How lines look: the same in PNG and HTML, on light ground and on dark.
+
+Colours are Okabe and Ito's, distinct with colour-blind eyes: one per implementation, k as its shade
+and marker, variants (or runs, where several stand in one plot) as dashes.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from matplotlib import colors
+
+from linbench.analysis.series import Setup
+from linbench.report.content import Line, Plot
+
+DARK_GROUND = "#0f141a"  # of the HTML report
+CONTRAST = 4.5  # of a line with the ground, as WCAG 2.2 asks of text
+
+_HUES = {"vanilla": "#000000", "sdpa": "#D55E00", "xformers": "#CC79A7", "linformer": "#0072B2"}
+_MORE_HUES = ("#009E73", "#E69F00", "#56B4E9", "#7F3C8D", "#8C6D31")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_OWN_MARKERS = {"vanilla": "X", "sdpa": "P"}
+_DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.5), (1.5, 1.2), (5, 1.2, 1.2, 1.2))
+_LEVELS = ("#440154", "#3b528b", "#21918c", "#5ec962", "#c8b000")  # viridis, readable on white
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one line looks.
+
+    Attributes:
+        color: On a light ground.
+        marker: One letter, as matplotlib has it.
+        dashes: Lengths on and off in line widths; empty is unbroken.
+        hollow: Whether its markers are open: a later one of several runs.
+    """
+
+    color: str
+    marker: str
+    dashes: tuple[float, ...] = ()
+    hollow: bool = False
+
+    @property
+    def dark(self) -> str:
+        """The colour on a dark ground: as much lighter as it must be."""
+        return next(
+            color
+            for step in range(21)
+            if contrast(color := lighter(self.color, step / 20), DARK_GROUND) >= CONTRAST
+        )
+
+
+def styles_of(plots: Iterable[Plot]) -> dict[str, Style]:
+    """Give each label of some plots one look, the same in all of them."""
+    lines = {line.label: line for plot in plots for line in plot.lines}
+    setups = [line.setup for line in lines.values() if line.setup is not None]
+    return {label: _style(line, i, setups) for i, (label, line) in enumerate(lines.items())}
+
+
+def _style(line: Line, index: int, setups: Sequence[Setup]) -> Style:
+    setup = line.setup
+    if line.published:
+        return Style(_level_color(line.level), "o", _DASHES[2], hollow=True)
+    if setup is None:
+        return Style(_level_color(line.level), _MARKERS[index % len(_MARKERS)])
+    same = [one for one in setups if one.impl == setup.impl]
+    ks = list(dict.fromkeys(one.k for one in same))
+    runs = list(dict.fromkeys(one.run_id for one in setups))
+    place = ks.index(setup.k)
+    light = 0.0 if len(ks) < 2 else 0.4 * (1 - place / (len(ks) - 1))
+    return Style(
+        color=lighter(_hue(setup, setups), light),
+        marker=_marker(setup, place),
+        dashes=_dashes(setup, same, runs),
+        hollow=setup.run_id != runs[0],
+    )
+
+
+def _hue(setup: Setup, setups: Sequence[Setup]) -> str:
+    others = list(dict.fromkeys(one.impl for one in setups if one.impl not in _HUES))
+    if setup.impl in _HUES:
+        return _HUES[setup.impl]
+    return _MORE_HUES[others.index(setup.impl) % len(_MORE_HUES)]
+
+
+def _marker(setup: Setup, place: int) -> str:
+    if setup.impl == "linformer":
+        return _MARKERS[place % len(_MARKERS)]
+    return _OWN_MARKERS.get(setup.impl, "*")
+
+
+def _dashes(setup: Setup, same: Sequence[Setup], runs: Sequence[str]) -> tuple[float, ...]:
+    if len(runs) > 1:
+        return _DASHES[runs.index(setup.run_id) % len(_DASHES)]
+    if isinstance(setup.k, str) and "n" in setup.k:  # k follows n: another law, another look
+        return _DASHES[1]
+    variants = list(dict.fromkeys((one.sharing, one.projection, one.order) for one in same))
+    place = variants.index((setup.sharing, setup.projection, setup.order))
+    return _DASHES[place % len(_DASHES)]
+
+
+def lighter(color: str, part: float) -> str:
+    """Mix a colour with a part of white."""
+    red, green, blue = (c + (1 - c) * part for c in colors.to_rgb(color))
+    return colors.to_hex((red, green, blue))
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours, 1 to 21 (WCAG 2.2, relative luminance)."""
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(color: str) -> float:
+    parts = (
+        c / 12.92 if c <= 0.04045 else math.pow((c + 0.055) / 1.055, 2.4)
+        for c in colors.to_rgb(color)
+    )
+    return sum(w * part for w, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
+
+
+def _level_color(level: float) -> str:
+    return colors.to_hex(colors.LinearSegmentedColormap.from_list("levels", _LEVELS)(level))

@@ -1,0 +1,156 @@
+"""Several runs in one report: who is faster on what, and what may not be said."""
+
+import numpy as np
+import pytest
+import synthetic
+
+from linbench.analysis.scaling import analyse
+from linbench.analysis.tables import load_all
+
+SIZES = (512, 1024, 2048)
+
+
+def _records(seed, factor=1.0, memory=64, **case):
+    rng = np.random.default_rng(seed)
+    of = {"sizes": SIZES, "rounds": 8, "outliers": 0.0, "drift": 0.01} | case
+    return [
+        record
+        for impl, slope in (("vanilla", 4e-9), ("sdpa", 2e-9))
+        for record in synthetic.measured(
+            rng, lambda n, a=slope: factor * a * n * n, lambda n: memory * n, impl=impl, **of
+        )
+    ]
+
+
+def _section(report):
+    return next(one for one in report.sections if one.title == "Runs compared")
+
+
+def _table(report, title):
+    return next(one for one in _section(report).tables if one.title == title)
+
+
+def _sentence(report, run):
+    return next(text for text in report.summary if text.startswith(f"`{run}` against"))
+
+
+def test_one_run_is_compared_with_nothing(report):
+    """No section and no sentence."""
+    made = report(("only", _records(1)))
+    assert "Runs compared" not in {section.title for section in made.sections}
+    assert not any("against `" in text for text in made.summary)
+
+
+def test_a_faster_version_is_said_to_be_faster(report):
+    """30 % less time in every case, the same memory, on the same machine: in words and numbers."""
+    made = report(("old", _records(1)), ("new", _records(2, factor=0.7)))
+    text = _sentence(made, "new")
+    assert "the same machine, 6 cases in both" in text
+    assert "time faster in 6 (ratio 0." in text
+    assert "peak memory the same in 6" in text
+    rows = _table(made, "Cases of both runs").rows
+    assert len(rows) == 12
+    times = [row for row in rows if row[2] == "time"]
+    assert {row[-1] for row in times} == {"faster"}
+    assert all(float(row[-2].split(" ")[0]) == pytest.approx(0.7, rel=0.05) for row in times)
+    assert [(row[0], row[1]) for row in times] == [
+        (impl, str(n)) for impl in ("vanilla", "sdpa") for n in SIZES
+    ]
+
+
+def test_nothing_is_claimed_where_nothing_differs(report):
+    """Equal in every case: the summary says only that."""
+    records = _records(1)
+    made = report(("old", records), ("new", records))
+    assert _sentence(made, "new").endswith("nothing differs beyond the intervals.")
+
+
+def test_chance_and_sittings_are_owned_up_to(report):
+    """Any comparison comes with what its intervals do not hold."""
+    made = report(("old", _records(1)), ("new", _records(2, factor=1.2)))
+    assert any("1 in 20 leaves out 1 by chance" in text for text in made.summary)
+    assert "slower in 6" in _sentence(made, "new")
+
+
+def test_different_machines_are_compared_as_machines(report):
+    """Ratios of time are given, and labelled as of different machines wherever they stand."""
+    other = synthetic.header("there", "machine-b")
+    made = report(("here", _records(1)), (other, _records(2, factor=0.5)))
+    text = _sentence(made, "there")
+    assert "**different machines**" in text
+    assert "machine-b" in text
+    rows = _table(made, "Cases of both runs").rows
+    assert {row[-1] for row in rows if row[2] == "time"} == {"faster (another machine)"}
+    assert any("which machine is faster" in text for text in _section(made).sentences)
+    differing = {row[0]: row[1:] for row in _table(made, "What differs between the runs").rows}
+    assert differing["fingerprint"] == ("machine-a", "machine-b")
+
+
+def test_a_gpu_is_held_against_a_cpu(report):
+    """The same problem on another device is the same case, between machines."""
+    gpu = synthetic.header("gpu", "machine-b").model_copy(update={"device": "cuda"})
+    made = report(("cpu", _records(1)), (gpu, _records(2, factor=0.1, device="cuda")))
+    assert "6 cases in both" in _sentence(made, "gpu")
+    assert "**different machines**" in _sentence(made, "gpu")
+
+
+def test_runs_never_enter_one_fit(report, tmp_path):
+    """Two runs of the same cases give twice the series, each fitted to its own rounds only."""
+    paths = [
+        synthetic.write(tmp_path / f"{name}.jsonl", _records(seed, factor=factor),
+                        synthetic.header(name, fingerprint))
+        for name, fingerprint, seed, factor in
+        (("a", "machine-a", 1, 1.0), ("b", "machine-b", 2, 9.0), ("c", "machine-a", 3, 3.0))
+    ]  # fmt: skip
+    together = analyse(load_all(paths)[1]).scalings
+    apart = [one for path in paths for one in analyse(load_all([path])[1]).scalings]
+    assert len(together) == len(apart) == 3 * 2 * 2
+    assert {one.series.setup: one.points for one in together if one.series.metric == "time"} == {
+        one.series.setup: one.points for one in apart if one.series.metric == "time"
+    }
+
+
+def test_exponents_stand_side_by_side(report):
+    """A column per run, with the n each was fitted over; a missing one is a dash."""
+    small = _records(2, sizes=(512, 1024))
+    made = report(("a", _records(1)), ("b", small))
+    table = _table(made, "Exponents side by side")
+    assert table.columns == ("series", "metric", "a", "b")
+    time = next(row for row in table.rows if row[:2] == ("sdpa", "time"))
+    assert time[2].startswith(("1.9", "2.0"))
+    assert time[2].endswith("(n = 512 to 2k)")
+    assert time[3] == "\N{EN DASH}"
+
+
+def test_no_case_in_common_is_said(report):
+    """Runs of different problems are not overlaid."""
+    made = report(("a", _records(1)), ("b", _records(2, d_model=512)))
+    assert "`b` and `a` measured no case in common." in made.summary
+    assert not _section(made).figures
+
+
+def test_runs_are_overlaid_with_their_ratios(report):
+    """The figure holds both runs as measured, and the later one over the first."""
+    made = report(("a", _records(1)), ("b", _records(2, factor=2.0)))
+    (figure,) = _section(made).figures
+    cost, ratio = (row[0] for row in figure.rows)
+    assert [line.setup.run_id for line in cost.lines] == ["a", "a", "b", "b"]
+    assert [line.setup.run_id for line in ratio.lines] == ["b", "b"]
+    assert all(one.value == pytest.approx(2, rel=0.05) for line in ratio.lines for one in line.y)
+    assert {(view.metric, view.basis) for view in figure.views} == {
+        (metric, basis) for metric in ("Time", "Peak memory") for basis in ("as measured", "a")
+    }
+
+
+def test_many_runs_stay_readable(report):
+    """Six runs: one sentence, every case in the table, the first and the last drawn."""
+    of = {"sizes": (512, 1024), "rounds": 3}
+    made = report(*((f"r{i}", _records(i, **of)) for i in range(6)))
+    assert sum("against `r0`" in text for text in made.summary) == 1
+    table = _table(made, "Cases of the first and a later run")
+    assert {row[0] for row in table.rows} == {f"r{i}" for i in range(1, 6)}
+    (figure,) = _section(made).figures
+    assert {line.setup.run_id for row in figure.rows for plot in row for line in plot.lines} == {
+        "r0",
+        "r5",
+    }

@@ -1,0 +1,152 @@
+"""`linbench paper` and the report's section on Table 3: what they show, and what they refuse."""
+
+import json
+
+import numpy as np
+import pytest
+import synthetic
+import typer
+from typer.testing import CliRunner
+
+from linbench.analysis.tables import load_all
+from linbench.cli.paper import paper
+from linbench.errors import RunFileError
+from linbench.report.assemble import report_of
+from linbench.report.figures import png
+from linbench.report.markdown import markdown
+from linbench.report.paper import sections_of
+
+DASH = "\N{EN DASH}"
+
+app = typer.Typer()
+app.command()(paper)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("results") / "table.jsonl"
+    return synthetic.write(path, synthetic.table3(np.random.default_rng(0)))
+
+
+def called(*words):
+    return CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "100"})
+
+
+def block(text, title):
+    """The lines of one printed table."""
+    lines = text.split(title, 1)[1].split("\n\n", 1)[0].splitlines()
+    return [line.rstrip() for line in lines[1:]]
+
+
+def test_every_cell_stands_beside_the_paper_s(run):
+    """Ours, its interval below it, and the paper's number in brackets; missing ones say how."""
+    text = called(run).stdout
+    assert max(map(len, text.split("\nfound\n")[0].splitlines())) <= 100
+    time = block(text, "Time saved over vanilla (the paper's in brackets)")
+    assert time[0].split() == ["n", *(f"k={k}" for k in (128, 256, 512, 1024, 2048))]
+    assert time[1].split()[0] == "512"
+    assert "(1.5)" in time[1]
+    assert "(1.3)" in time[1]
+    assert time[2].strip().startswith("[")
+    (row,) = [line for line in time if line.startswith("4096")]
+    assert "skipped (3.4)" in row
+    (row,) = [line for line in time if line.startswith("65536")]
+    assert f"{DASH} (20)" in row
+    assert f"{DASH} (7.9)" in row
+
+
+def test_largest_batches_show_the_counts(run):
+    """The ratio with both counts, ~ where extrapolated; none fits: no ratio."""
+    lines = block(called(run).stdout, "Memory saved over vanilla, by the largest batch")
+    assert "4.00 (1.7)" in lines[1]
+    assert "~128:32" in lines[2]
+    (row,) = [i for i, line in enumerate(lines) if line.startswith("4096")]
+    assert "no ratio (14)" in lines[row]
+    assert "16:0" in lines[row + 1]
+
+
+def test_the_best_exact_is_named_and_counted(run):
+    """Against fused attention Linformer is slower here, and the summary says so."""
+    text = called(run).stdout
+    assert "Time saved over the best exact implementation (sdpa)" in text
+    assert "Over the best exact implementation (sdpa) it is" in text
+    assert "Linformer has more time in 8." in text
+    assert "Linformer has the same in 8." in text
+
+
+def test_what_can_be_compared_is_said(run):
+    """Shape, the diagonal, the rows that cannot have run, and what is in memory."""
+    text = called(run).stdout
+    for said in (
+        "arXiv 2006.04768, Table 3",
+        "RoBERTa-base's shape",
+        "n = 2k",
+        "n = 32768 and 65536 cannot have run",
+        "fit 16.0 GiB",
+        "time and bytes: vanilla skipped at n = 4096: predicted memory 30 GiB",
+    ):
+        assert said in text
+
+
+def test_another_shape_and_scope_is_called_so(tmp_path):
+    """A small layer is no RoBERTa-base, and its ratios are further from 1."""
+    case = {"scope": "layer", "layers": 1, "d_model": 256, "heads": 4}
+    records = synthetic.table3(np.random.default_rng(0), **case)
+    text = called(synthetic.write(tmp_path / "small.jsonl", records)).stdout
+    assert "RoBERTa-base has 12 layers" in text
+    assert "Ours is scope layer" in text
+
+
+def test_two_precisions_are_shown_one_after_the_other(tmp_path):
+    """Each setting has its own tables under its own heading."""
+    rng = np.random.default_rng(0)
+    records = synthetic.table3(rng) + synthetic.table3(rng, dtype="bfloat16")
+    path = synthetic.write(tmp_path / "two.jsonl", records)
+    text = called(path).stdout
+    assert text.count("Time saved over vanilla (the paper's") == 2
+    assert text.index("float32, cpu, run two") < text.index("bfloat16, cpu, run two")
+    assert len(json.loads(called(path, "--json").stdout)["comparisons"]) == 2
+
+
+def test_json_is_all_there_is_on_stdout(run):
+    """With --json the cells are machine-readable, nothing beside them."""
+    answer = json.loads(called(run, "--json").stdout)
+    (one,) = answer["comparisons"]
+    assert (one["layers"], one["d_model"], one["memory_limit_bytes"]) == (12, 768, 2**34)
+    assert len(one["cells"]) == 3 * 34
+
+
+def test_a_run_without_the_table_is_an_error(tmp_path):
+    """The error names what is needed and the suite that measures it."""
+    records = synthetic.default_sweep(np.random.default_rng(0))
+    error = called(synthetic.write(tmp_path / "other.jsonl", records)).exception
+    assert isinstance(error, RunFileError)
+    assert "linbench sweep paper-table3" in str(error)
+    assert "\n" not in str(error)
+    assert isinstance(called(tmp_path / "gone.jsonl").exception, RunFileError)
+
+
+def test_the_report_has_a_section_with_tables_and_a_figure(run):
+    """Six tables, ours filled and the paper's apart in one figure, in the report of the run."""
+    headers, frame = load_all([run])
+    (section,) = sections_of(headers, frame)
+    assert len(section.tables) == 6
+    assert section.tables[0].rows[0][1].endswith("(1.5)")
+    (figure,) = section.figures
+    lines = [line for row in figure.rows for plot in row for line in plot.lines]
+    assert {line.label for line in lines if line.published} == {
+        f"paper, k={k}" for k in (128, 256, 512, 1024, 2048)
+    }
+    assert {line.label for line in lines if not line.published} == {"k=128", "k=256"}
+    assert png(figure)
+    report = report_of(headers, frame)
+    assert "## Beside Table 3 of the paper" in markdown(report)
+    assert "Largest batches" in markdown(report)
+
+
+def test_a_report_of_something_else_has_no_such_section(tmp_path):
+    """Without a single ratio over vanilla there is nothing to hold beside the paper."""
+    records = synthetic.table3(np.random.default_rng(0))
+    records = [r for r in records if r.case.impl != "vanilla"]
+    headers, frame = load_all([synthetic.write(tmp_path / "run.jsonl", records)])
+    assert sections_of(headers, frame) == []

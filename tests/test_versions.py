@@ -1,0 +1,168 @@
+"""A commit checked out beside the working tree, and what keeps the two apart."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from linbench.case import Case
+from linbench.errors import UsageError
+from linbench.executors.local import Local
+from linbench.suite import read
+from linbench.versions import beside, check
+
+PLUGIN = """
+import torch
+from linbench.attention import build as built
+
+
+def build(config):
+    layers = built("sdpa", config)
+    layers[0].told = {told}
+    return layers
+"""
+
+
+def git(folder, *words):
+    subprocess.run(
+        ["git", "-c", "user.name=A", "-c", "user.email=a@example.org", *words],
+        cwd=folder, check=True, capture_output=True,
+    )  # fmt: skip
+
+
+def commit(folder, **files):
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "a change")
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository of one plug-in with two commits, and the current folder in it."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    git(folder, "init", "-q")
+    commit(folder, mine=PLUGIN.format(told=1))
+    commit(folder, mine=PLUGIN.format(told=2))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def suite(**settings):
+    return read({"impl": "mine=mine.py:build", "seq": "64", **settings})
+
+
+def test_the_reference_is_checked_out_and_removed(repository):
+    """The files are those of the commit; afterwards neither folder nor worktree is left."""
+    (repository / "mine.py").write_text(PLUGIN.format(told=3))
+    with beside("HEAD~1") as (reference, candidate):
+        assert "told = 1" in (reference.folder / "mine.py").read_text()
+        assert "told = 3" in (candidate.folder / "mine.py").read_text()
+        assert reference.label.startswith("HEAD~1 (")
+    assert not reference.root.exists()
+    trees = subprocess.run(["git", "worktree", "list"], capture_output=True, text=True).stdout
+    assert len(trees.splitlines()) == 1
+
+
+def test_it_is_removed_after_an_error_too(repository):
+    """What goes wrong while measuring leaves nothing behind."""
+    with pytest.raises(KeyboardInterrupt), beside("HEAD") as (reference, _):
+        raise KeyboardInterrupt
+    assert not reference.root.exists()
+
+
+def test_a_folder_within_the_repository_is_kept(repository, monkeypatch):
+    """Paths are relative to the same folder in both versions."""
+    (repository / "sub").mkdir()
+    commit(repository / "sub", other=PLUGIN.format(told=1))
+    monkeypatch.chdir(repository / "sub")
+    with beside("HEAD") as (reference, _):
+        assert (reference.folder / "other.py").is_file()
+        check(suite(impl="mine=other.py:build"), [reference])
+
+
+@pytest.mark.parametrize("ref", ["nosuch", "--help", "HEAD~7", ""])
+def test_a_commit_that_is_not_there_is_named(repository, ref):
+    """The text says what was expected, and that CI may have to fetch it."""
+    with pytest.raises(UsageError, match="names no commit of this repository"), beside(ref):
+        pass
+
+
+def test_outside_a_repository(tmp_path, monkeypatch):
+    """The remedy is a repository."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="needs a git repository"), beside("HEAD"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("impl", "said"),
+    [
+        ("sdpa", "nothing to measure comes from this repository"),
+        ("mine=other.py:build", "'other.py' is not in HEAD~1"),
+        ("mine=no.module:build", "'no.module' is not in HEAD~1"),
+        ("mine=torch.nn:Linear", "'torch.nn' is not in HEAD~1"),
+        ("mine=../out.py:build", "'../out.py' is not in HEAD~1"),
+    ],
+)
+def test_code_that_both_versions_share_is_refused(repository, impl, said):
+    """Two names for the same code would always pass."""
+    (repository / "other.py").write_text("")
+    (repository.parent / "out.py").write_text("")
+    with beside("HEAD~1") as versions, pytest.raises(UsageError, match=said):
+        check(suite(impl=impl), versions)
+
+
+def test_an_absolute_path_is_refused(repository):
+    """It is one file, whatever the version."""
+    with beside("HEAD~1") as versions, pytest.raises(UsageError, match="one file for both"):
+        check(suite(impl=f"mine={repository / 'mine.py'}:build"), versions)
+
+
+def test_linbench_s_own_repository_measures_what_is_built_in():
+    """A tree that holds linbench itself needs no plug-in."""
+    with beside("HEAD") as versions:
+        check(suite(impl="sdpa,linformer"), versions)
+
+
+TELLS = """
+import torch
+from helper import told
+from linbench.attention import build as built
+
+
+def build(config):
+    raise RuntimeError(f"told {told}")
+"""
+
+
+def test_each_version_runs_its_own_code(repository):
+    """File, and modules beside it, come from the version; this version's parent from neither."""
+    commit(repository, mine=TELLS, helper="told = 'old'\n")
+    commit(repository, helper="told = 'new'\n")
+    with beside("HEAD~1") as (reference, candidate):
+        for version, said in ((reference, "told old"), (candidate, "told new")):
+            with Local(["mine=mine.py:build"], {"keep_pages": True}, 20, version=version) as run:
+                assert said in run(Case(impl="mine", seq=64), 0).reason
+
+
+def test_a_module_from_the_other_version_is_an_error(repository):
+    """A plug-in that reaches into the working tree from its checkout measures the wrong code."""
+    reaches = "import sys\nsys.path.insert(0, {root!r})\n" + PLUGIN.replace(
+        "import torch", "import helper"
+    )
+    text = reaches.replace("{root!r}", repr(str(repository))).format(told=1)
+    (repository / "later.py").write_text("x = 1\n")
+    commit(repository, mine=text.replace("import helper", "import later"))
+    git(repository, "rm", "-q", "--cached", "later.py")
+    git(repository, "commit", "-qm", "only in the working tree")
+    with beside("HEAD") as (reference, candidate):
+        plugins = ["mine=mine.py:build"]
+        with Local(
+            plugins, {"keep_pages": True}, 20, version=reference, not_from=candidate.root
+        ) as run:
+            record = run(Case(impl="mine", seq=64), 0)
+    assert record.status == "error"
+    assert record.reason.startswith("later came from")
+    assert Path(repository).name in record.reason
