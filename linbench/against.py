@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from linbench import runner
 from linbench.case import Case
 from linbench.gate import Comparison, Gate, Limits, judge
-from linbench.gate.verdicts import worst
+from linbench.gate.verdicts import severity, worst
 from linbench.journal import Journal
 from linbench.record import Record, load
 from linbench.runner import Measure, Plan, State
@@ -130,16 +130,16 @@ def look(sides: Sides) -> Gate:
         paired=True,
         alpha=sides.alpha / len(sides.looks),
     )
-    comparisons = []
     for one in now.comparisons:
-        key = (one.case_id, one.metric)
-        known = sides.decided.get(key)
-        if known is None and one.verdict != "inconclusive":
-            sides.decided[key] = known = one
-        comparisons.append(known or one)
+        if one.verdict != "inconclusive":
+            sides.decided.setdefault((one.case_id, one.metric), one)
+    open_ = [one for one in now.comparisons if (one.case_id, one.metric) not in sides.decided]
+    # also what this look no longer lists: a case that failed since stays the regression it was
+    comparisons = sorted([*sides.decided.values(), *open_], key=severity)
     return replace(
         now,
         comparisons=tuple(comparisons),
+        untold=tuple(one for one in now.untold if (one.case_id, one.metric) not in sides.decided),
         verdict=worst([one.verdict for one in comparisons]),
         alpha=sides.alpha,
     )

@@ -18,7 +18,7 @@ from linbench.analysis.series import METRICS, Metric, Point
 from linbench.analysis.stats import Interval
 from linbench.case import Case, k_text
 from linbench.errors import UsageError
-from linbench.record import Header, Record
+from linbench.record import Header, Record, measured_on
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,15 +41,11 @@ def values(frame: "pd.DataFrame") -> Values:
     Args:
         frame: The table of one run (`linbench.record.load`).
     """
-    wrong = set(frame.loc[frame["status"] == "incorrect", "case_id"])
     found: Values = {}
     for metric in METRICS:
         for case_id, series in by_case(frame, metric).items():
-            if case_id not in wrong:
-                point = series.points()[0]
-                found.setdefault(case_id, {})[metric] = (
-                    point if metric != "memory" else _whole(point)
-                )
+            point = series.points()[0]
+            found.setdefault(case_id, {})[metric] = point if metric != "memory" else _whole(point)
     return found
 
 
@@ -109,7 +105,7 @@ def github(measured: Values, header: Header) -> str:
 
     One entry a case and metric; `range` is half the interval's width, `extra` has its ends.
     """
-    where = header.machine.gpu or header.machine.cpu or "unknown"
+    where = measured_on(header.model_dump()) or "unknown"
     entries = []
     for case_id, by_metric in measured.items():
         for metric, point in by_metric.items():

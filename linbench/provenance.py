@@ -11,7 +11,7 @@ from linbench import __version__
 from linbench.probes import machine
 from linbench.record import Header, Machine
 from linbench.suite import Suite, plugin_file
-from linbench.versions import Version
+from linbench.versions import Version, git_environment
 
 
 def run_id(suite: str) -> str:
@@ -70,8 +70,9 @@ def git(folder: Path | None = None) -> dict[str, Any] | None:
 def _git(folder: Path | None, *words: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True
-        )
+            ["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True,
+            env=git_environment(),
+        )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

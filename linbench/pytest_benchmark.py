@@ -6,6 +6,7 @@ same commit and machine, are one run with a round each.
 """
 
 import hashlib
+import itertools
 import json
 import re
 import warnings
@@ -103,7 +104,7 @@ def read(path: Path) -> tuple[Header, list[Record]]:
 
     Raises:
         RunFileError: a file is not whole or not of pytest-benchmark, holds no benchmark, or the
-            files of a folder are of several commits or machines.
+            files of a folder are of several commits or machines, or one is a copy of another.
     """
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files:
@@ -113,6 +114,7 @@ def read(path: Path) -> tuple[Header, list[Record]]:
         )
     documents = {file: _document(file) for file in files}
     _refuse_mixtures(path, documents)
+    _refuse_copies(documents)
     if len(files) == 1:
         warnings.warn(
             f"{path}: pytest-benchmark measured this in one process, thus one round: no interval "
@@ -173,6 +175,25 @@ def _refuse_mixtures(path: Path, documents: dict[Path, _Document]) -> None:
                 f"the files in '{path}' are of several {what} ({', '.join(found)}), expected the "
                 "rounds of one; keep a folder for each, or name a file"
             )
+
+
+def _refuse_copies(documents: dict[Path, _Document]) -> None:
+    """Refuse a round that is there twice: intervals would be of fewer processes than they say."""
+    for (first, one), (second, other) in itertools.combinations(documents.items(), 2):
+        if one.datetime == other.datetime:
+            same = f"began at the same time ({one.datetime.isoformat()})"
+        elif _raw(one) == _raw(other):
+            same = "hold the same raw data"
+        else:
+            continue
+        raise RunFileError(
+            f"'{first}' and '{second}' {same}, expected a file for each run of pytest; delete the "
+            "copy"
+        )
+
+
+def _raw(document: _Document) -> dict[str, _Stats]:
+    return {bench.fullname: bench.stats for bench in document.benchmarks}
 
 
 def _code(document: _Document) -> str:

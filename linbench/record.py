@@ -8,6 +8,7 @@ broken, naming the line.
 import json
 import math
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -265,6 +266,19 @@ class Record(_Line):
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of one line of a run file."""
     return TypeAdapter(Header | Record).json_schema(mode="serialization", by_alias=True)
+
+
+def measured_on(header: Mapping[str, Any]) -> str | None:
+    """Return the name of the device that a run was measured on, None where it is not known.
+
+    Args:
+        header: The header of the run, as a dict. Where it does not name a device, which older ones
+            do not, the GPU is taken to have been used if there is one.
+    """
+    machine, device = header.get("machine") or {}, header.get("device")
+    if device is None:
+        return machine.get("gpu") or machine.get("cpu")
+    return machine.get("cpu" if device == "cpu" else "gpu")
 
 
 def wrong_in(record: Record) -> str | None:

@@ -1,9 +1,11 @@
 """Two versions of a repository: the working tree, and a commit checked out beside it."""
 
 import contextlib
-import shutil
+import os
+import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,32 +56,67 @@ def beside(ref: str) -> Iterator[tuple[Version, Version]]:
         why=f"--against '{ref}' names no commit of this repository, expected a branch, a tag or "
         "HEAD~1; in CI fetch it first (fetch-depth: 0)",
     )  # fmt: skip
-    folder = Path(tempfile.mkdtemp(prefix="linbench-reference-")).resolve()
-    tree = folder / root.name
+    with _ending_on_signals(), tempfile.TemporaryDirectory(prefix="linbench-reference-") as parent:
+        tree = Path(parent).resolve() / root.name
+        try:
+            _git(
+                # others' hooks are not for a checkout that nobody works in
+                "-c", "core.hooksPath=/dev/null", "worktree", "add", "--detach", "--quiet",
+                str(tree), short, why=f"git cannot check out '{ref}'",
+            )  # fmt: skip
+            folder = tree / here.relative_to(root)
+            if not folder.is_dir():
+                raise UsageError(
+                    f"--against '{ref}' has no folder '{here.relative_to(root)}'; run the gate in "
+                    "a folder that both versions have"
+                )
+            yield (
+                Version(f"{ref} ({short})", tree, folder),
+                Version("the working tree", root, here),
+            )
+        finally:
+            subprocess.run(
+                ["git", "-C", str(root), "worktree", "remove", "--force", str(tree)],
+                capture_output=True,
+                check=False,
+                env=git_environment(),
+                start_new_session=True,  # a second Ctrl-C must not leave it half removed
+            )
+
+
+@contextlib.contextmanager
+def _ending_on_signals() -> Iterator[None]:
+    """Have SIGTERM and SIGHUP end things in order, as Ctrl-C does."""
+
+    def end(number: int, frame: object) -> None:
+        del number, frame
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        _git(
-            "worktree", "add", "--detach", "--quiet", str(tree), short,
-            why=f"git cannot check out '{ref}'",
-        )  # fmt: skip
-        yield (
-            Version(f"{ref} ({short})", tree, tree / here.relative_to(root)),
-            Version("the working tree", root, here),
-        )
+        yield
     finally:
-        subprocess.run(
-            ["git", "-C", str(root), "worktree", "remove", "--force", str(tree)],
-            capture_output=True,
-            check=False,
-        )
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run(
-            ["git", "-C", str(root), "worktree", "prune"], capture_output=True, check=False
-        )
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def git_environment() -> dict[str, str]:
+    """Return the environment without what points git to another repository, as hooks have it."""
+    pointers = {
+        "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR",
+        "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE",
+    }  # fmt: skip
+    return {name: value for name, value in os.environ.items() if name not in pointers}
 
 
 def _git(*words: str, why: str) -> str:
     try:
-        done = subprocess.run(["git", *words], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["git", *words], capture_output=True, text=True, check=True, env=git_environment()
+        )
     except OSError as error:
         raise UsageError(f"--against needs git: {error.strerror}; install git") from None
     except subprocess.CalledProcessError as error:

@@ -67,12 +67,17 @@ def _strays(job: dict[str, Any]) -> str | None:
         for name, module in list(sys.modules.items())
         if (file := getattr(module, "__file__", None))
     }
+    prefix = Path(sys.prefix).resolve()
+    # an environment within the repository is no part of the version, one around it is no excuse
+    installed = prefix if prefix.is_relative_to(job["not_from"]) else None
     strays = [
         name
         for name, file in files.items()
         if file.is_relative_to(job["not_from"])
         and not file.is_relative_to(job["root"])
-        and not file.is_relative_to(sys.prefix)
+        and not (
+            installed and installed != Path(job["not_from"]) and file.is_relative_to(installed)
+        )
     ]
     if not strays:
         return None

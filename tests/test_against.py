@@ -105,12 +105,45 @@ def test_a_case_that_fails_in_the_candidate_is_a_regression(tmp_path):
     assert "error" in {record.status for record in took}
 
 
-def test_a_case_that_failed_in_the_reference_alone_is_mended(tmp_path):
-    """It is reported, and not compared; nor does it hide that the rest passed."""
+def test_a_case_that_errs_in_the_reference_cannot_be_told(tmp_path):
+    """Nothing was compared, so that nothing passed; the reason is the reference's."""
     sides = [version(tmp_path, "a", fails=(64,)), version(tmp_path, "b")]
     found = gate(tmp_path, *sides)
-    assert found.verdict == "pass"
-    assert [note.kind for note in found.cases] == ["mended"]
+    assert found.verdict == "inconclusive"
+    (one,) = found.of("inconclusive")
+    assert one.metric == "status"
+    assert "raised" in one.detail
+
+
+def test_what_a_look_decided_stays_decided(tmp_path):
+    """A regression that the reference's later failure takes out of the table is still one."""
+    run, journal = version(tmp_path, "a")
+
+    def fails_later(case, round_):
+        record = run(case, round_)
+        if case.seq == 128 and round_ == 7:
+            return record.model_copy(update={"status": "timeout", "seconds": [], "memory": None})
+        return record
+
+    chance = random.Random(1)
+    slower, candidate = version(tmp_path, "b", factor={128: 1.5})
+
+    def noisy_memory(case, round_):
+        record = slower(case, round_)
+        peak = round(1000 * case.seq * math.exp(chance.gauss(0.04, 0.2)))
+        return record.model_copy(update={"memory": Memory(peak_bytes=peak, source="rss_hwm")})
+
+    def rss(case, round_):
+        record = fails_later(case, round_)
+        if record.memory:
+            peak = round(1000 * case.seq * math.exp(chance.gauss(0, 0.2)))
+            memory = Memory(peak_bytes=peak, source="rss_hwm")
+            record = record.model_copy(update={"memory": memory})
+        return record
+
+    found = gate(tmp_path, (rss, journal), (noisy_memory, candidate), rounds=9)
+    assert found.verdict == "regression"
+    assert ("time", "mine n=128") in {(one.metric, one.label) for one in found.of("regression")}
 
 
 def test_a_case_that_does_not_fit_is_skipped_in_both(tmp_path):

@@ -19,6 +19,7 @@ QUICK = ("--impl", "sdpa", "--seq", "64..128", "--d-model", "64", "--rounds", "2
 
 
 def linbench(*words, cwd, code=0, **options):
+    options.setdefault("env", dict(os.environ))  # not the COLUMNS that readline adds
     done = subprocess.run(
         [BIN, *map(str, words)], cwd=cwd, capture_output=True, text=True, timeout=120, **options
     )

@@ -147,6 +147,17 @@ def test_another_task_is_left_out_and_named(run):
     assert case.id in call(run, "--format", "csv").stdout
 
 
+@pytest.mark.parametrize("format_", ["bmf", "github"])
+def test_a_run_of_largest_batches_says_what_it_holds(tmp_path, format_):
+    """It did measure something, which these formats do not carry."""
+    run = synthetic.write(tmp_path / "run.jsonl", [synthetic.largest(512, 16)])
+    done = call(run, "--format", format_, code=2)
+    assert isinstance(done.exception, RunFileError)
+    assert "holds only largest batches" in str(done.exception)
+    assert format_ in str(done.exception)
+    assert "--format csv" in str(done.exception)
+
+
 def test_a_run_without_any_measurement_is_an_error(tmp_path):
     """An empty upload would look like a run in which all is well."""
     run = synthetic.write(tmp_path / "run.jsonl", [synthetic.failed("oom", "no memory", 2048)])

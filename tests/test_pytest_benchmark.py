@@ -81,6 +81,15 @@ def quietly(path):
         return read(path)
 
 
+def repeated(document, index):
+    """The document of another run of the same benchmarks, a minute and a little slower each."""
+    again = json.loads(json.dumps(document))
+    again["datetime"] = f"2026-01-02T03:{index:02}:05.678901+00:00"
+    for bench in again["benchmarks"]:
+        bench["stats"]["data"] = [(1 + index / 100) * 1e-3]
+    return again
+
+
 def write(path, document):
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(document))
@@ -152,9 +161,7 @@ def test_one_file_has_no_interval(project):
 def test_a_folder_is_a_run_with_a_round_per_file(document, tmp_path):
     """Three files of one commit are three rounds, and have intervals between processes."""
     for index in range(3):
-        for bench in document["benchmarks"]:
-            bench["stats"]["data"] = [(1 + index / 100) * 1e-3]
-        write(tmp_path / "runs" / f"{index}.json", document)
+        write(tmp_path / "runs" / f"{index}.json", repeated(document, index))
     path = find_run(str(tmp_path / "runs"), tmp_path)
     header, frame = load(path)
     assert header["run_id"].startswith("runs-2")
@@ -169,7 +176,7 @@ def test_a_folder_is_a_run_with_a_round_per_file(document, tmp_path):
 def test_every_verb_reads_it(document, tmp_path):
     """Names with brackets are shown whole, and the report says what a round was."""
     for index in range(2):
-        write(tmp_path / "runs" / f"{index}.json", document)
+        write(tmp_path / "runs" / f"{index}.json", repeated(document, index))
     runs, out = str(tmp_path / "runs"), tmp_path / "reports"
     for words in (("show", runs), ("compare", runs, runs), ("scaling", runs)):
         done = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
@@ -189,8 +196,18 @@ def test_a_jittering_clock_is_the_same_machine(document, tmp_path):
     document["machine_info"]["cpu"]["hz_actual"] = [1, 0]
     document["machine_info"]["node"] = "another-container"
     document["machine_info"]["release"] = "another-kernel"
-    write(tmp_path / "runs" / "2.json", document)
+    write(tmp_path / "runs" / "2.json", repeated(document, 2))
     assert len(read(tmp_path / "runs")[1]) == 2 * TESTS
+
+
+@pytest.mark.parametrize("same", ["datetime", "benchmarks"])
+def test_a_round_that_is_there_twice_is_refused(document, tmp_path, same):
+    """A copy is no other process, and would make intervals narrow; both files are named."""
+    again = repeated(document, 1)
+    write(tmp_path / "runs" / "1.json", document)
+    write(tmp_path / "runs" / "2.json", {**again, same: document[same]})
+    with pytest.raises(RunFileError, match=r"1\.json' and .*2\.json'.*delete the copy"):
+        read(tmp_path / "runs")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,17 @@ import pytest
 from linbench.case import Case
 from linbench.errors import RunFileError
 from linbench.journal import Journal
-from linbench.record import Header, Machine, MaxBatch, Memory, Record, load, read, to_line
+from linbench.record import (
+    Header,
+    Machine,
+    MaxBatch,
+    Memory,
+    Record,
+    load,
+    measured_on,
+    read,
+    to_line,
+)
 
 HEADER = Header(
     run_id="r", created="2026-01-01T00:00:00+00:00", linbench="0", machine=Machine(fingerprint="f")
@@ -48,6 +58,22 @@ def test_round_trip(run_file):
     assert frame["k"][0] is None
     assert frame["k"][1] == 128
     assert list(frame["status"]) == ["ok", "skipped"]
+
+
+@pytest.mark.parametrize(
+    ("device", "machine", "name"),
+    [
+        ("cpu", {"cpu": "C", "gpu": "G"}, "C"),
+        ("cuda", {"cpu": "C", "gpu": "G"}, "G"),
+        (None, {"cpu": "C", "gpu": "G"}, "G"),
+        (None, {"cpu": "C"}, "C"),
+        ("cpu", {"gpu": "G"}, None),
+        ("cuda", {"cpu": "C"}, None),
+    ],
+)
+def test_a_run_is_attributed_to_the_device_it_used(device, machine, name):
+    """A GPU that was not used measured nothing; older runs do not say."""
+    assert measured_on({"device": device, "machine": {"fingerprint": "f", **machine}}) == name
 
 
 def test_case_ids_are_stable():

@@ -1,10 +1,12 @@
 """A commit checked out beside the working tree, and what keeps the two apart."""
 
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from linbench import provenance
 from linbench.case import Case
 from linbench.errors import UsageError
 from linbench.executors.local import Local
@@ -166,3 +168,40 @@ def test_a_module_from_the_other_version_is_an_error(repository):
     assert record.status == "error"
     assert record.reason.startswith("later came from")
     assert Path(repository).name in record.reason
+
+
+def test_a_hook_s_environment_does_not_reach_git(repository, monkeypatch):
+    """Within a hook git points to the index of the commit that is being made; it stays as it is."""
+    index = repository / ".git" / "index"
+    before = index.read_bytes()
+    monkeypatch.setenv("GIT_INDEX_FILE", str(index))
+    monkeypatch.setenv("GIT_DIR", str(repository / ".git"))
+    with beside("HEAD~1") as (reference, _):
+        commit_there = provenance.git(reference.root)["commit"]
+    assert index.read_bytes() == before
+    assert commit_there != provenance.git(repository)["commit"]
+
+
+def test_hooks_do_not_run(repository):
+    """A checkout that nobody works in needs no hook, and a hook that fails does not end it."""
+    hook = repository / ".git" / "hooks" / "post-checkout"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    with beside("HEAD") as (reference, _):
+        assert reference.folder.is_dir()
+
+
+def test_sigterm_leaves_nothing_behind(repository):
+    """It ends things as Ctrl-C does."""
+    with pytest.raises(KeyboardInterrupt), beside("HEAD") as (reference, _):
+        signal.raise_signal(signal.SIGTERM)
+    assert not reference.root.exists()
+
+
+def test_a_folder_that_the_reference_lacks_is_named(repository, monkeypatch):
+    """The message names commit and folder."""
+    (repository / "new").mkdir()
+    monkeypatch.chdir(repository / "new")
+    with pytest.raises(UsageError, match="has no folder 'new'"), beside("HEAD"):
+        pass

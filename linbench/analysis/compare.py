@@ -27,6 +27,7 @@ class Comparison:
         ratio: Second over first, with a 95 % interval that takes rounds as independent units.
         verdict: `slower`, `faster` (or `more`, `less`) where the interval excludes 1, `same` where
             both ends are exactly 1, else `unclear`.
+        incomparable: Why the two values do not compare, so that there is no interval; else None.
         first: Typical value in the first run, with its interval.
         second: Typical value in the second run, with its interval.
     """
@@ -40,6 +41,7 @@ class Comparison:
     metric: Metric
     ratio: Interval
     verdict: str
+    incomparable: str | None
     first: Interval
     second: Interval
 
@@ -104,6 +106,9 @@ def _one(case_id: str, metric: Metric, series: Series, other: Series) -> Compari
     # other keys than before's: rounds of two runs are no pairs
     after = {-1 - round_: value for round_, value in other.logs(n).items()}
     ratio = stats.difference(before, after).exp()
+    sources = sorted({str(cell.source) for cell in (*series.cells, *other.cells)})
+    if len(sources) > 1:  # an allocator's count and the resident set are not the same quantity
+        ratio = Interval(ratio.value)
     return Comparison(
         case_id=case_id,
         setup=other.setup,
@@ -114,6 +119,7 @@ def _one(case_id: str, metric: Metric, series: Series, other: Series) -> Compari
         metric=metric,
         ratio=ratio,
         verdict=_verdict(ratio, metric),
+        incomparable=f"{' and '.join(sources)} do not compare" if len(sources) > 1 else None,
         first=series.point(n).value,
         second=other.point(n).value,
     )

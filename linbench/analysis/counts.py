@@ -41,7 +41,7 @@ def costs_of(setup: Setup, n: int) -> costs.Costs | None:
         setup.impl,
         config,
         n,
-        batch=setup.tokens // n if setup.tokens else setup.batch or 1,
+        batch=setup.batch_at(n),
         scope=setup.scope,
         mode=setup.mode,
         itemsize=_ITEMSIZE.get(setup.dtype, 4),

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from linbench.analysis.series import TASK, rows_of, setup_of
+from linbench.analysis.series import TASK, never_wrong, rows_of, setup_of, spoiler
 from linbench.analysis.steps import find
 from linbench.analysis.tracks import (
     QUANTITIES,
@@ -19,6 +19,7 @@ from linbench.analysis.tracks import (
     with_levels,
 )
 from linbench.analysis.visits import Commit, Visit, visits_of
+from linbench.record import measured_on
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,7 @@ class History:
 
     Attributes:
         fingerprint: The machine.
-        machine: Its name.
+        machine: What was measured of it: its GPU, its processor, or both.
         order: By what the visits are ordered, in words.
         visits: The runs, oldest first.
         tracks: The series: times, then memory, then exponents.
@@ -136,10 +137,10 @@ def _history(
     tracks = tracks_of([visit.run_id for visit in visits], rows)
     revisions = [visit.revision for visit in visits]
     found = iter(find([values_of(track, revisions) for track in tracks if not track.exact]))
-    machine = headers[-1]["machine"]
+    machines = dict.fromkeys(measured_on(header) or "an unnamed machine" for header in headers)
     return History(
         fingerprint=fingerprint,
-        machine=str(machine.get("gpu") or machine.get("cpu") or "an unnamed machine"),
+        machine=" and ".join(machines),
         order=order,
         visits=visits,
         tracks=tuple(
@@ -151,9 +152,13 @@ def _history(
 
 
 def _never(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
-    measured = {row["case_id"] for row in rows if row["status"] == "ok"}
-    left = [row for row in rows if row["task"] == TASK and row["case_id"] not in measured]
-    setups = {row["case_id"]: setup_of(row) for row in left}
+    measured = {row["case_id"] for row in never_wrong(rows) if row["status"] == "ok"}
+    unmeasured: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["task"] == TASK and row["case_id"] not in measured:
+            unmeasured.setdefault(row["case_id"], []).append(row)
+    left = [spoiler(own) for own in unmeasured.values()]
+    setups = {row["case_id"]: setup_of(dict(row)) for row in left}
     problems = {setup.panel.label for setup in setups.values()}
     return {
         name_of(

@@ -19,6 +19,7 @@ from linbench.analysis.series import (
     rows_of,
     series_of_rows,
     setup_of,
+    spoiler,
 )
 from linbench.analysis.stats import Interval
 
@@ -87,8 +88,8 @@ class Gain:
     Attributes:
         value: The ratio; None where there is none.
         how: `interval`: the value has noise, and an interval over rounds; `exact`: bytes and
-            batches have none; `extrapolated`: batches that were not run but follow from the exact
-            bytes of smaller ones (see `linbench.batch_search`).
+            batches have none; `extrapolated`: batches that were not all run but follow from the
+            exact bytes of smaller ones, or from counts (see `linbench.batch_search`).
         baseline: Whose cost is compared.
         batches: Linformer's largest batch and the baseline's, where these were compared.
         status: Why there is no value, in a word: a record's status, `not in this run`, `no ratio`.
@@ -141,7 +142,8 @@ class Comparison:
 
     Attributes:
         panel: What was held fixed; its batch is that of the timed calls.
-        limit_bytes: What the largest batches had to fit, None where none was found.
+        limit_bytes: What the largest batches had to fit, None where none was found or they had to
+            fit different ones.
         cells: All cells of the paper, and those of the run that the paper does not have.
         missing: What the run holds without a measurement.
     """
@@ -217,7 +219,7 @@ def _comparison(panel: Panel, timed: Sequence[Row], searched: Sequence[Row]) -> 
     limits = {int(row["max_batch"]["limit_bytes"]) for row in searched if row["status"] == "ok"}
     return Comparison(
         panel=panel,
-        limit_bytes=min(limits, default=None),
+        limit_bytes=limits.pop() if len(limits) == 1 else None,
         cells=(
             *_measured("time", series_of_rows(map(dict, timed), "time"), where, cases),
             *(_batches(n, k, cases) for n, k in where),
@@ -286,39 +288,45 @@ def _none(
                 status=NOT_IN_RUN, reason=f"{' or '.join(impls)} is not in this run at n = {n}"
             )
         if not any(_ok(rows) for rows in held):
-            last = held[0][-1]
+            why = spoiler(held[0])
             return Gain(
-                status=str(last["status"]),
-                reason=f"{last['impl']} {last['status']}: {last['reason']}",
+                status=str(why["status"]),
+                reason=f"{why['impl']} {why['status']}: {why['reason']}",
             )
     return Gain(status=NO_RATIO, reason="measured, but not this")
 
 
-def _ok(rows: Sequence[Row]) -> Row | None:
-    return next((row for row in rows if row["status"] == "ok"), None)
+def _ok(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that are measurements: none of a case that was wrong in any round."""
+    wrong = any(row["status"] == "incorrect" for row in rows)
+    return [] if wrong else [row for row in rows if row["status"] == "ok"]
 
 
 def _batches(n: int, k: int, cases: Mapping[Key, Sequence[Row]]) -> Cell:
     """Return the cell of the largest batches that fit."""
 
-    def found(impl: str, at: int | None = None) -> Mapping[str, Any] | None:
-        row = _ok(cases.get((SEARCH, impl, at, n), ()))
-        return None if row is None else row["max_batch"]
+    def found(impl: str, at: int | None = None) -> list[Mapping[str, Any]]:
+        return [row["max_batch"] for row in _ok(cases.get((SEARCH, impl, at, n), ()))]
 
     def over(baselines: Sequence[str], *rest: str) -> Gain:
         ours = found("linformer", k)
-        theirs = {impl: one for impl in baselines if (one := found(impl))}
-        if ours is None or not theirs:
+        theirs = {impl: some for impl in baselines if (some := found(impl))}
+        if not ours or not theirs:
             return _none(cases, SEARCH, n, k, baselines)
-        theirs |= {impl: one for impl in rest if (one := found(impl))}
-        best = max(theirs, key=lambda impl: theirs[impl]["batch"])
-        batches = (int(ours["batch"]), int(theirs[best]["batch"]))
+        theirs |= {impl: some for impl in rest if (some := found(impl))}
+        limits = {int(one["limit_bytes"]) for some in (ours, *theirs.values()) for one in some}
+        if len(limits) > 1:
+            differing = " and ".join(map(str, sorted(limits)))
+            reason = f"largest batches for limits of {differing} bytes do not compare"
+            return Gain(status=NO_RATIO, reason=reason)
+        best = max(theirs, key=lambda impl: theirs[impl][0]["batch"])
+        batches = (int(ours[0]["batch"]), int(theirs[best][0]["batch"]))
+        run = {ours[0]["how"], theirs[best][0]["how"]} == {"measured"}
+        how: How = "exact" if run else "extrapolated"
         if not batches[1]:
             reason = f"not even one sequence fits {best}, {batches[0] or 'none'} of linformer's do"
-            return Gain(None, None, best, batches, NO_RATIO, reason)
+            return Gain(None, how, best, batches, NO_RATIO, reason)
         value = batches[0] / batches[1]
-        run = {ours["how"], theirs[best]["how"]} == {"measured"}
-        how: How = "exact" if run else "extrapolated"
         return Gain(Interval(value, value, value), how, best, batches)
 
     return Cell(n, k, "max_batch", _paper("max_batch", n, k),
@@ -331,8 +339,9 @@ def _missing(cases: Mapping[Key, Sequence[Row]]) -> list[Missing]:
         rows = cases[task, impl, k, n]
         if not _ok(rows):
             label = impl if k is None else f"{impl} k={k}"
-            group = groups.setdefault((task, label, str(rows[-1]["status"])), {})
-            group[n] = str(rows[-1]["reason"])
+            why = spoiler(rows)
+            group = groups.setdefault((task, label, str(why["status"])), {})
+            group[n] = str(why["reason"])
     return [
         Missing(task, label, status, tuple(reasons), next(iter(reasons.values())))
         for (task, label, status), reasons in groups.items()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from linbench.analysis import stats
 from linbench.analysis.counts import costs_of
-from linbench.analysis.series import Series, Setup, series_of
+from linbench.analysis.series import TASK, Series, Setup, rows_of, series_of, setup_of
 from linbench.analysis.stats import Interval
 
 if TYPE_CHECKING:
@@ -65,8 +65,9 @@ class Placed:
         time: Seconds of a call.
         tokens_per_s: Tokens of the batch over that time.
         peak_bytes: Peak memory of a call, None where not measured.
-        share: Attainable time over measured time, within rounds: 1 is all the machine can do. Above
-            1, data stayed in caches, which are faster than the copy; None without a roof.
+        share: Attainable time over measured time, within rounds; None without a roof. Above 1,
+            data stayed in caches, which are faster than the copy, or the product that `bound` is
+            about was measured in a slow moment.
         bound: What the attainable time is made of: `arithmetic` or `memory`.
     """
 
@@ -111,20 +112,17 @@ def place(frame: "pd.DataFrame") -> list[Placed]:
     """
     roofs = roofs_of(frame)
     peaks = {one.setup: one for one in series_of(frame, "memory")}
-    counted: dict[str, dict[str, Any]] = {
-        str(row["case_id"]): row["costs"] for row in frame.to_dict("records") if row["costs"]
-    }
-    by_case = {
-        (one.setup, int(group["seq"].iloc[0])): str(case_id)
-        for case_id, group in frame[frame["status"] == "ok"].groupby("case_id", sort=False)
-        for one in series_of(group, "time")
+    counted: dict[tuple[Setup, int], dict[str, Any]] = {  # a setup is of one run
+        (setup_of(row), int(row["seq"])): row["costs"]
+        for row in rows_of(frame)
+        if row["costs"] and row["task"] == TASK
     }
     found = []
     for series in series_of(frame, "time"):
         setup = series.setup
         roof = roofs.get((setup.run_id, setup.device, setup.dtype))
         for n in series.sizes:
-            costs = counted.get(by_case[setup, n]) or _counted(setup, n)
+            costs = counted.get((setup, n)) or _counted(setup, n)
             if costs is not None:
                 found.append(_placed(series, n, costs, roof, peaks.get(setup)))
     return found
@@ -141,7 +139,6 @@ def _placed(
 ) -> Placed:
     time = series.point(n).value
     setup = series.setup
-    batch = setup.tokens // n if setup.tokens else setup.batch or 1
     flops, moved = int(costs["flops"]), int(costs["bytes_moved"])
     return Placed(
         setup=setup,
@@ -150,7 +147,7 @@ def _placed(
         bytes_moved=moved,
         parameters=int(costs["parameters"]),
         time=time,
-        tokens_per_s=batch * n / time.value,
+        tokens_per_s=setup.batch_at(n) * n / time.value,
         peak_bytes=peaks.point(n).value if peaks and n in peaks.sizes else None,
         share=_share(series.logs(n), roof.least_s(flops, moved)) if roof else None,
         bound=_bound(flops, moved, roof) if roof else None,

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -57,6 +57,10 @@ class Setup:
     def panel(self) -> "Panel":
         """What must be equal for two series to be compared with each other."""
         return Panel(**{name: getattr(self, name) for name in Panel.__dataclass_fields__})
+
+    def batch_at(self, n: int) -> int:
+        """Return the sequences of one call: as given, or as many as the given tokens make."""
+        return self.tokens // n if self.tokens else self.batch or 1
 
     @property
     def label(self) -> str:
@@ -246,7 +250,8 @@ def series_of(frame: "pd.DataFrame", metric: Metric) -> list[Series]:
 
     Returns:
         The series that have at least one measured cell, exact attention first, then by k. A round
-        measured twice (a resumed run) counts with its last record.
+        measured twice (a resumed run) counts with its last record. A case that was wrong in any
+        round of a run has no cell of that run.
     """
     return series_of_rows(rows_of(frame), metric)
 
@@ -256,10 +261,25 @@ def rows_of(frame: "pd.DataFrame") -> list[dict[str, Any]]:
     return frame.to_dict("records")  # type: ignore[return-value]  # pandas types keys as Hashable
 
 
+def never_wrong(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of cases whose outputs were wrong (`incorrect`) in no round of their run.
+
+    The other rounds of a wrong case ran the same code: their times are those of wrong answers.
+    """
+    rows = list(rows)
+    wrong = {(row["run_id"], row["case_id"]) for row in rows if row["status"] == "incorrect"}
+    return [row for row in rows if (row["run_id"], row["case_id"]) not in wrong]
+
+
+def spoiler(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the record that says why a case has no measurement: a wrong one, else the last."""
+    return next((row for row in rows if row["status"] == "incorrect"), rows[-1])
+
+
 def series_of_rows(rows: Iterable[dict[str, Any]], metric: Metric) -> list[Series]:
     """Split the rows of a run table into series, as `series_of` does."""
     found: dict[Setup, dict[tuple[int, int], Cell]] = {}
-    for row in rows:
+    for row in never_wrong(rows):
         cell = cell_of(row, metric)
         if cell is not None:
             found.setdefault(setup_of(row), {})[cell.n, cell.round] = cell

@@ -113,9 +113,9 @@ def find(histories: Sequence[Values]) -> list[Levels]:
 
 
 def find_exact(y: ArrayLike, tolerance: float) -> Levels:
-    """Cut a history without noise into levels: every change beyond a tolerance that lasts.
+    """Cut a history without noise into levels: every change beyond a tolerance is a step.
 
-    A change lasts that the next run repeats, or that the latest run is the first to show.
+    But for a run after which the next one is back at the level: that is out of line.
 
     Args:
         y: A value per run, in order.
@@ -126,7 +126,7 @@ def find_exact(y: ArrayLike, tolerance: float) -> Levels:
     steps, out_of_line, level = [], [], values[0]
     for i, value in enumerate(values):
         if abs(value - level) > tolerance:
-            if i + 1 < len(values) and abs(values[i + 1] - value) > tolerance:
+            if i + 1 < len(values) and abs(values[i + 1] - level) <= tolerance:
                 out_of_line.append(i)
             else:
                 change = float(value - level)

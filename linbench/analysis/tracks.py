@@ -6,7 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from linbench.analysis.exponent import TAIL_SIZES, exponent, tail_sizes
-from linbench.analysis.series import Metric, Series, Setup, series_of_rows
+from linbench.analysis.series import (
+    Metric,
+    Series,
+    Setup,
+    never_wrong,
+    series_of_rows,
+    spoiler,
+)
 from linbench.analysis.stats import Interval
 from linbench.analysis.steps import MIN_RUNS, Levels, Values, find_exact
 from linbench.analysis.visits import Visit, differences
@@ -136,7 +143,7 @@ def _place(series: Series) -> tuple[Setup, int]:
 
 def _places(rows: Sequence[dict[str, Any]], cost: Metric) -> list[tuple[Setup, int]]:
     """Return what was measured in the order a reader expects: by configuration, then by n."""
-    as_one_run = series_of_rows(({**row, "run_id": ""} for row in rows), cost)
+    as_one_run = series_of_rows(({**row, "run_id": ""} for row in never_wrong(rows)), cost)
     return [(series.setup, n) for series in as_one_run for n in series.sizes]
 
 
@@ -175,7 +182,7 @@ def _reason(rows: Sequence[dict[str, Any]], run: str, cost: Metric) -> str:
     failed = [row for row in own if row["status"] != "ok"]
     if not failed:
         return f"no {cost} measured"
-    return failure(failed[-1])
+    return failure(spoiler(failed))
 
 
 def _slope_track(runs: Sequence[str], setup: Setup, series: Sequence[Series]) -> Track | None:

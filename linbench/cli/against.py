@@ -71,7 +71,8 @@ def measured_against(
             header = provenance.header(f"{name}-{role}", chosen, device, busy, version)
             journal = Journal.create(out / f"{name}-{role}.jsonl", header)
             sides.append((measure, stack.enter_context(journal)))
-        plan = Plan(chosen.rounds, chosen.budget, chosen.case_timeout, seed=chosen.seed)
+        # what the runner sees of a round is both versions together
+        plan = Plan(chosen.rounds, chosen.budget, 2 * chosen.case_timeout, seed=chosen.seed)
         looks = against.looks_within(chosen.rounds)
         progress = stack.enter_context(Progress(chosen, len(cases), quiet=quiet))
         gate = against.measure(
@@ -84,4 +85,6 @@ def measured_against(
         )
     label = f"{both[1].label} against {both[0].label}, interleaved"
     (_, reference), (_, candidate) = sides
+    if (commit := reference.header.git) and commit == candidate.header.git and not commit["dirty"]:
+        label += ": the same commit without a change, so that only noise was compared"
     return replace(gate, notes=(*gate.notes, label)), (candidate.path, reference.path)

@@ -42,7 +42,8 @@ def compare(
     table = Table(*(("at",) if several else ()), *columns, box=None, header_style="bold")
     for one in found:
         ratio = f"{one.ratio.value:.3f}"
-        cells = (one.label, one.metric, ratio, numbers.ends(one.ratio), one.verdict)
+        verdict = one.verdict + (f": {one.incomparable}" if one.incomparable else "")
+        cells = (one.label, one.metric, ratio, numbers.ends(one.ratio), verdict)
         table.add_row(*((one.at,) if several else ()), *cells)
     console().print(table)
     if disturbed := sum(one.disturbed for one in found):

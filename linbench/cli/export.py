@@ -69,6 +69,11 @@ def _write(path: Path, format_: str, out: Path | None) -> str:
     measured = formats.values(frame)
     if format_ == "junit":
         return formats.junit(header, records, measured)
+    if not measured and (frame["status"] == "ok").any() and set(frame["task"]) == {"max_batch"}:
+        raise RunFileError(
+            f"run '{path}' holds only largest batches (task max_batch), expected times, memory or "
+            f"energy of calls, which is what {format_} carries; take --format csv, parquet or junit"
+        )
     if not measured:
         raise RunFileError(
             f"run '{path}' measured no case, expected at least one for {format_}; "

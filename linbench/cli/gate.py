@@ -152,11 +152,14 @@ def gate(
     - `linbench gate results/new.jsonl --baseline results/old.jsonl --summary gate.md`
     - `linbench gate --against origin/main --impl mine=attention.py:build --seq 512..4096`
     """
+    from linbench.analysis.assertions import parse
     from linbench.cli.against import measured_against
     from linbench.gate import Limits
 
     limits = Limits(max_slowdown, max_memory, anchor, metrics(metric))
     settings = given(ctx.params)
+    for claim in assert_ or ():
+        parse(claim)  # a slip of the pen is told before anything is measured
     if (baseline is None) == (against is None):
         raise UsageError(
             "what to hold it against? give either --baseline RUN (a run file) or --against GIT_REF "
@@ -169,6 +172,11 @@ def gate(
                 "--baseline nothing is; drop it, or use --against GIT_REF"
             )
         paths = find_run(subject or "latest", results), find_baseline(baseline, results)
+        if subject in (None, "latest") and paths[0].resolve() == paths[1].resolve():
+            raise UsageError(
+                f"the latest run is the baseline itself, '{paths[1]}'; sweep first, or name the "
+                "run to judge"
+            )
         found = _judge(*paths, limits)
     else:
         found, paths = measured_against(str(against), subject, settings, limits, out, quiet=json_)
@@ -265,10 +273,6 @@ def finish(
     from linbench.gate import to_json
     from linbench.report import gate as rendering
 
-    if summary:
-        _write(summary, rendering.markdown(found, *names), append=True)
-    if junit:
-        _write(junit, rendering.junit(found, inconclusive_fails=inconclusive == "fail"))
     if as_json:
         runs = dict(zip(("candidate", "reference"), names, strict=True))
         print(json.dumps({**to_json(found), **runs}, allow_nan=False))
@@ -277,6 +281,10 @@ def finish(
         if os.environ.get("GITHUB_ACTIONS") == "true":
             for line in rendering.annotations(found):
                 print(line)
+    if summary:
+        _write(summary, rendering.markdown(found, *names), append=True)
+    if junit:
+        _write(junit, rendering.junit(found, inconclusive_fails=inconclusive == "fail"))
     undecided = {None: 3, "pass": 0, "fail": 1}[inconclusive]
     code = {"pass": 0, "regression": 1, "inconclusive": undecided}[found.verdict]
     if code:

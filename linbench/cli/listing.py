@@ -40,7 +40,7 @@ def _runs(results: Path) -> list[dict[str, Any]]:
 
     from linbench.cli.common import run_files
     from linbench.errors import RunFileError
-    from linbench.record import read
+    from linbench.record import measured_on, read
 
     rows: list[dict[str, Any]] = []
     for path in run_files(results):
@@ -59,7 +59,7 @@ def _runs(results: Path) -> list[dict[str, Any]]:
                 "suite": header.suite.get("name"),
                 "cases": len({record.case_id for record in records}),
                 "records": len(records),
-                "machine": header.machine.gpu or header.machine.cpu,
+                "machine": measured_on(header.model_dump()),
                 "problem": None,
             }
         )

@@ -18,7 +18,7 @@ def show(
     Example: linbench show latest
     """
     from linbench.cli.common import find_run
-    from linbench.record import read
+    from linbench.record import measured_on, read
 
     path = find_run(run, results)
     header, records = read(path)
@@ -33,7 +33,7 @@ def show(
     if header.argv:
         print(f"command  {' '.join(header.argv)}")
     known = [
-        machine.gpu or machine.cpu or "unknown",
+        measured_on(header.model_dump()) or "unknown",
         f"{machine.cores} cores" if machine.cores else None,
         f"torch {machine.torch}" if machine.torch else None,
         f"fingerprint {machine.fingerprint}",

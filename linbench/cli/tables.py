@@ -71,7 +71,8 @@ def records_table(records: Sequence[Record]) -> Table:
         table.add_column(name, justify="right")
     table.add_column("status")
     for case, group in cases.items():
-        ok = [r for r in group if r.status == "ok"]
+        right = all(r.status != "incorrect" for r in group)
+        ok = [r for r in group if right and r.status == "ok"]
         table.add_row(
             case.label,
             *(str(getattr(case, name)) for name in varying),
@@ -112,13 +113,19 @@ def print_reasons(records: Sequence[Record]) -> None:
             print(f"{task}{case.label} {case.scope} n={case.seq} {reason}")
 
 
+def _measured(records: Sequence[Record]) -> set[Case]:
+    """Return the cases that were measured, and wrong in no round."""
+    of = {status: {r.case for r in records if r.status == status} for status in ("ok", "incorrect")}
+    return of["ok"] - of["incorrect"]
+
+
 def closing(journal: "Journal", cases: Sequence[Case], left_out: dict[str, str]) -> None:
     """Print what a sweep gave and what to do next."""
     console().print(records_table(journal.records))
     print()
     print_reasons(journal.records)
     print_left_out(left_out)
-    measured = {record.case for record in journal.records if record.status == "ok"}
+    measured = _measured(journal.records)
     warned = sum(bool(record.warnings) for record in journal.records)
     print(f"{len(measured)} of {len(cases)} cases measured, {len(journal.records)} records", end="")
     print(f", {warned} with warnings ('linbench show {journal.path.stem}')" if warned else "")
@@ -135,7 +142,7 @@ def closing_json(
         "run": str(journal.path),
         "run_id": journal.header.run_id,
         "cases": len(cases),
-        "measured": len({r.case for r in journal.records if r.status == "ok"}),
+        "measured": len(_measured(journal.records)),
         "records": len(statuses),
         "statuses": {status: statuses.count(status) for status in sorted(set(statuses))},
         "left_out": left_out,

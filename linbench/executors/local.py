@@ -17,7 +17,7 @@ from linbench.case import Case
 from linbench.errors import LinbenchError
 from linbench.probes import machine
 from linbench.record import Record
-from linbench.versions import Version
+from linbench.versions import Version, git_environment
 
 SHARE_OF_FREE_MEMORY = 0.9
 """A worker may take this share of what is free; past it allocation fails, nothing is killed."""
@@ -95,7 +95,7 @@ class Local:
         path = [*self._version.path, *filter(None, [os.environ.get("PYTHONPATH")])]
         # a version's bytecode must not come from a cache that both versions share
         left_out = ("PYTHONSAFEPATH", "PYTHONPYCACHEPREFIX")
-        kept = {name: value for name, value in os.environ.items() if name not in left_out}
+        kept = {name: value for name, value in git_environment().items() if name not in left_out}
         return {**kept, "PYTHONPATH": os.pathsep.join(path)}
 
     def _stop(self) -> None:
@@ -164,7 +164,8 @@ class Local:
             self._ready = bool(self._read()["ready"])
         except EOFError:
             raise LinbenchError(
-                f"the measuring process cannot start: {self._last_words()}; "
+                f"the measuring process{f' of {self._version.label}' if self._version else ''} "
+                f"cannot start: {self._last_words()}; "
                 "does 'python -c \"import torch\"' work?"
             ) from None
 

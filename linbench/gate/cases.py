@@ -34,6 +34,8 @@ class Measured:
         threads: Threads of an operation; None where unknown.
         weights_bytes: Parameters and buffers; None where unknown.
         operations: Counted operations; None where unknown.
+        max_batch: Sequences of the largest batch, and the memory it fits in bytes; None where that
+            was not asked.
     """
 
     case_id: str
@@ -49,6 +51,7 @@ class Measured:
     threads: int | None
     weights_bytes: int | None
     operations: int | None
+    max_batch: tuple[int, int] | None
 
 
 def cases_of(frame: "pd.DataFrame") -> dict[str, Measured]:
@@ -77,7 +80,12 @@ def _measured(case_id: str, rows: list[dict[str, Any]]) -> Measured:
         threads=_known(ok, "timing", "threads"),
         weights_bytes=_known(ok, "memory", "weights_bytes"),
         operations=_known(ok, "costs", "flops"),
+        max_batch=_pair(_known(ok, "max_batch", "batch"), _known(ok, "max_batch", "limit_bytes")),
     )
+
+
+def _pair(first: int | None, second: int | None) -> tuple[int, int] | None:
+    return None if first is None or second is None else (first, second)
 
 
 def _known(rows: list[dict[str, Any]], column: str, key: str) -> int | None:
@@ -139,11 +147,18 @@ def statuses(runs: Runs) -> tuple[list[Comparison], list[CaseNote]]:
         one = new or old
         assert one is not None
         was, now = (old.status if old else "absent"), (new.status if new else "absent")
-        said = f"{was} → {now}" + (f": {new.reason}" if new and new.reason else "")
+        reason = (new and new.reason) or (old and old.reason)
+        said = f"{was} → {now}" + (f": {reason}" if reason else "")
         verdict = _worse(was, now, same_machine=runs.same_machine)
         if verdict:
             detail = said if verdict == "regression" else f"{said}; the machines differ"
             worse.append(Comparison(case_id, one.label, one.at, "status", verdict, detail=detail))
+        elif runs.paired and was in WRONG:
+            # measured just now: more likely its checkout lacks something than that it was broken
+            detail = f"{said}; the reference does not work here, so that nothing is compared"
+            worse.append(
+                Comparison(case_id, one.label, one.at, "status", "inconclusive", detail=detail)
+            )
         elif was == "absent":
             notes.append(CaseNote(case_id, one.label, "new", now))
         elif was != "ok":

@@ -75,6 +75,25 @@ def weights(runs: Runs) -> list[Pending]:
     ]
 
 
+def batches(runs: Runs) -> list[Pending]:
+    """Compare the largest batches that fit a memory: exact, and worse where fewer fit."""
+    pending = []
+    for case_id in runs.shared:
+        old, new = runs.before[case_id].max_batch, runs.after[case_id].max_batch
+        if old is None or new is None:
+            continue
+        one = runs.comparison(case_id, "batch", baseline=old[0], candidate=new[0])
+        if old[1] != new[1]:
+            one = replace(one, detail=f"limits of {old[1]} and {new[1]} bytes do not compare")
+            pending.append(Pending(one, None, runs.limits.max_memory))
+        else:
+            fewer = math.log(max(old[0], 0.5) / max(new[0], 0.5))  # none counts as half a sequence
+            detail = "as many times fewer sequences fit" if fewer else ""
+            known = Typical(fewer, 0.0)
+            pending.append(Pending(replace(one, detail=detail), known, runs.limits.max_memory))
+    return pending
+
+
 def operations(runs: Runs) -> list[Pending]:
     """Compare counted operations, which are exact; implementations of others have no counts."""
     known = ((c, runs.before[c].operations, runs.after[c].operations) for c in runs.shared)

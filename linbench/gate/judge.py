@@ -19,13 +19,21 @@ from linbench.gate import counts
 from linbench.gate.cases import Runs, cases_of, statuses
 from linbench.gate.exponents import exponents
 from linbench.gate.times import is_anchor, times
-from linbench.gate.verdicts import ALPHA, Comparison, Gate, Limits, Pending, Verdict, worst
+from linbench.gate.verdicts import (
+    ALPHA,
+    Comparison,
+    Gate,
+    Limits,
+    Pending,
+    Verdict,
+    severity,
+    worst,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _MANY_ROUNDS = 100
-_ORDER: tuple[Verdict, ...] = ("regression", "inconclusive", "pass")
 _SHIFTED = 1.03
 _MANY_CASES = 4
 
@@ -78,7 +86,7 @@ def judge(
     if "time" in limits.metrics:
         pending += times(runs)
     if "memory" in limits.metrics:
-        pending += counts.memory(runs) + counts.weights(runs)
+        pending += counts.memory(runs) + counts.weights(runs) + counts.batches(runs)
     if "operations" in limits.metrics:
         pending += counts.operations(runs)
     if "exponent" in limits.metrics:
@@ -87,8 +95,17 @@ def judge(
         pending += slopes
         decided += growth
     finished = _finish(pending, alpha)
+    steeper = {
+        one.case_id for one in finished if one.metric == "exponent" and one.verdict == "regression"
+    }
+    decided = [
+        one
+        for one in decided
+        # the words rest on intervals of 95 % each: alone they would be wrong too often
+        if one.metric != "growth" or one.verdict == "pass" or one.case_id in steeper
+    ]
     decided += [one for one in finished if not _informs(one)]
-    decided.sort(key=_severity)
+    decided.sort(key=severity)
     return Gate(
         verdict=worst([one.verdict for one in decided]),
         comparisons=tuple(decided),
@@ -107,13 +124,6 @@ def _informs(one: Comparison) -> bool:
     ratios too: were it to decide, most gates would end without a verdict for no fault found.
     """
     return one.metric == "exponent" and one.verdict == "inconclusive"
-
-
-def _severity(one: Comparison) -> tuple[int, float]:
-    """Order the worst first: changes without a ratio, then by how far beyond the limit."""
-    if one.ratio is None or one.limit is None:
-        return (_ORDER.index(one.verdict), -math.inf)
-    return (_ORDER.index(one.verdict), one.limit / one.ratio.value)
 
 
 def _finish(pending: Sequence[Pending], alpha: float) -> list[Comparison]:
@@ -205,8 +215,9 @@ def _notes(runs: Runs, decided: Sequence[Comparison]) -> list[str]:
         if (series := cases[case_id].time)
         for cell in series.cells
     )
-    if timed and disturbed:
+    if timed and disturbed and not runs.paired:
         notes.append(
-            f"{disturbed} rounds took 1.5 times as long as others of their case, and have no weight"
+            f"{disturbed} of the rounds took 1.5 times as long as others of their case, "
+            "and have no weight"
         )
     return notes

@@ -70,6 +70,9 @@ def _ratios(runs: Runs, anchors: Mapping[str, str | None]) -> dict[str, Typical]
     before = {c: _logs(runs.before, c, anchor) for c, anchor in anchors.items()}
     after = {c: _logs(runs.after, c, anchor) for c, anchor in anchors.items()}
     if runs.paired:
+        # a round is slow in one version or in both by chance alone: pairs keep all of them
+        before = {c: _all_logs(runs.before, c) for c in anchors}
+        after = {c: _all_logs(runs.after, c) for c in anchors}
         pairs = {
             c: {i: after[c][i] - before[c][i] for i in sorted(before[c].keys() & after[c].keys())}
             for c in anchors
@@ -87,6 +90,11 @@ def _logs(cases: Mapping[str, Measured], case_id: str, anchor: str | None) -> di
         return logs
     base = _own_logs(cases[anchor].time)
     return {i: logs[i] - base[i] for i in sorted(logs.keys() & base.keys())}
+
+
+def _all_logs(cases: Mapping[str, Measured], case_id: str) -> dict[int, float]:
+    series = cases[case_id].time
+    return {cell.round: math.log(cell.value) for cell in series.cells} if series else {}
 
 
 def _own_logs(series: Series | None) -> dict[int, float]:

@@ -13,8 +13,9 @@ from linbench.errors import UsageError
 
 Verdict = Literal["pass", "regression", "inconclusive"]
 Metric = Literal["time", "memory", "operations", "exponent"]
-What = Literal["time", "memory", "weights", "operations", "exponent", "growth", "status"]
+What = Literal["time", "memory", "weights", "batch", "operations", "exponent", "growth", "status"]
 Kind = Literal["new", "mended", "failed in both", "not measured"]
+_ORDER: tuple[Verdict, ...] = ("regression", "inconclusive", "pass")
 METRICS: tuple[Metric, ...] = ("time", "memory", "operations", "exponent")
 
 ALPHA = 0.01
@@ -152,6 +153,13 @@ def with_assertions(gate: Gate, decisions: Sequence[Decision]) -> Gate:
     """Return a gate that claims decide too: one that fails counts as a regression."""
     outcomes = [OF_OUTCOME[decision.outcome] for decision in decisions]
     return replace(gate, assertions=tuple(decisions), verdict=worst([gate.verdict, *outcomes]))
+
+
+def severity(one: Comparison) -> tuple[int, float]:
+    """Order the worst first: changes without a ratio, then by how far beyond the limit."""
+    if one.ratio is None or one.limit is None:
+        return (_ORDER.index(one.verdict), -math.inf)
+    return (_ORDER.index(one.verdict), one.limit / one.ratio.value)
 
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:

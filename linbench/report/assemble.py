@@ -8,8 +8,9 @@ from linbench.analysis.crossover import Crossover
 from linbench.analysis.drift import by_round
 from linbench.analysis.roofline import place, roofs_of
 from linbench.analysis.scaling import Scaling, analyse
-from linbench.analysis.series import METRICS, Metric, Panel, Series
+from linbench.analysis.series import METRICS, Metric, Panel, Series, never_wrong
 from linbench.analysis.visits import Commit
+from linbench.record import measured_on
 from linbench.report import charts, compared, history, paper, roofline, summary, tables, words
 from linbench.report.compared import Compared
 from linbench.report.content import Report, Section
@@ -101,11 +102,14 @@ def _stems(panels: Mapping[Panel, object]) -> dict[Panel, str]:
     """Give each panel a short start of file names, only as long as needed to be unique."""
     fields = [name for name in Panel.__dataclass_fields__ if name != "fingerprint"]
     differing = [name for name in fields if len({getattr(panel, name) for panel in panels}) > 1]
-    stems = {}
+    stems: dict[Panel, str] = {}
     for panel in panels:
         parts = [panel.scope] if "scope" not in differing else []
         parts += [f"{_short(name)}{getattr(panel, name)}" for name in differing]
-        stems[panel] = re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(parts)) + "-"
+        stem = re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(parts))
+        while f"{stem}-" in stems.values():  # runs `a b` and `a-b`
+            stem += "-2"
+        stems[panel] = f"{stem}-"
     return stems
 
 
@@ -190,14 +194,13 @@ def _disturbed(panels: Mapping[Panel, Mapping[Metric, Sequence[Scaling]]]) -> st
 
 def _measured(header: Mapping[str, Any], rows: Rows) -> str:
     own = [row for row in rows if row["run_id"] == header["run_id"]]
-    ok = [row for row in own if row["status"] == "ok"]
+    ok = [row for row in never_wrong(own) if row["status"] == "ok"]
     cases = {row["case_id"] for row in own}
     measured = {row["case_id"] for row in ok}
     machine = header.get("machine") or {}
-    where = machine.get("gpu") or machine.get("cpu") or "an unnamed machine"
-    cores = (
-        f" ({machine['cores']} cores)" if machine.get("cores") and not machine.get("gpu") else ""
-    )
+    where = measured_on(header) or "an unnamed machine"
+    on_cpu = where == machine.get("cpu")
+    cores = f" ({machine['cores']} cores)" if on_cpu and machine.get("cores") else ""
     if not ok:
         return f"Run `{header['run_id']}` measured none of its {words.plural(len(cases), 'case')}."
     sizes = [int(row["seq"]) for row in ok]
@@ -207,6 +210,8 @@ def _measured(header: Mapping[str, Any], rows: Rows) -> str:
     for row in own:
         if row["status"] != "ok":
             others[str(row["status"])] = others.get(str(row["status"]), 0) + 1
+    if spoiled := sum(row["status"] == "ok" for row in own) - len(ok):
+        others["of a case that was incorrect in another round"] = spoiled
     process = "one process with all others of its round" if _foreign(header) else "a fresh process"
     rest = words.listed(f"{count} {status}" for status, count in others.items())
     return (

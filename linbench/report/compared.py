@@ -8,6 +8,7 @@ from linbench.analysis import numbers
 from linbench.analysis.compare import Comparison, compare
 from linbench.analysis.scaling import Scaling
 from linbench.analysis.series import METRICS, Metric, Setup
+from linbench.record import measured_on
 from linbench.report import overlays, words
 from linbench.report.charts import label_of
 from linbench.report.content import Section, Table
@@ -24,6 +25,9 @@ _CAUTION = (
     "Intervals of ratios between runs do not cover what changes from one sitting at a machine to "
     "the next, and 1 in 20 leaves out 1 by chance."
 )
+_UNCLEAR = "no clear difference"
+_ONE_ROUND = "told by no interval"
+_SOURCES = "from sources that do not compare"
 _LESS: dict[Metric, tuple[str, str]] = {
     "time": ("faster", "slower"),
     "memory": ("less", "more"),
@@ -87,10 +91,8 @@ def _elsewhere(first: Mapping[str, Any], other: Mapping[str, Any]) -> str | None
 
 
 def _where(header: Mapping[str, Any]) -> str:
-    found = header["machine"]
-    device = header.get("device") or ""
-    name = (found.get("gpu") if device.startswith("cuda") else found.get("cpu")) or device
-    return f"{name or 'an unnamed machine'} ({found['fingerprint']})"
+    name = measured_on(header) or header.get("device") or "an unnamed machine"
+    return f"{name} ({header['machine']['fingerprint']})"
 
 
 def sentences(runs: Compared) -> list[str]:
@@ -111,13 +113,14 @@ def _sentence(base: str, one: Later) -> str:
         else "the same machine"
     )
     cases = {(each.setup, each.n) for each in one.found}
-    head = f"`{one.run_id}` against `{base}`, {where}, {words.plural(len(cases), 'case')} in both:"
-    if all(each.verdict in ("same", "unclear") for each in one.found):
-        return f"{head} nothing differs beyond the intervals."
+    head = f"`{one.run_id}` against `{base}`, {where}, {words.plural(len(cases), 'case')} in both."
+    kinds = {_kind(each) for each in one.found}
+    if kinds <= {"same", _UNCLEAR}:
+        return f"{head} Nothing differs beyond the intervals."
     parts = [
         _told([each for each in one.found if each.metric == metric], metric) for metric in METRICS
     ]
-    return f"{head} {'; '.join(part for part in parts if part)}."
+    return " ".join([head, *(part for part in parts if part)])
 
 
 def _told(found: Sequence[Comparison], metric: Metric) -> str:
@@ -125,18 +128,29 @@ def _told(found: Sequence[Comparison], metric: Metric) -> str:
     if not found:
         return ""
     less, more = _LESS[metric]
-    kinds = {less: less, more: more, "same": "the same", "unclear": "no clear difference"}
     parts = []
-    for verdict, word in kinds.items():
-        some = [one for one in found if one.verdict == verdict]
+    for kind in (less, more, "same", _UNCLEAR, _ONE_ROUND, _SOURCES):
+        some = [one for one in found if _kind(one) == kind]
         if some:
-            far = f" ({_extremes(some)})" if verdict in (less, more) else ""
-            parts.append(f"{word} in {len(some)}{far}")
-    return f"{NAMES[metric].lower()} {', '.join(parts)}"
+            far = f" ({_extremes(some)})" if kind in (less, more) else ""
+            if kind == _ONE_ROUND:
+                far = f" that were measured in one round each ({_extremes(some)})"
+            parts.append(f"{kind} in {len(some)}{far}")
+    return f"{NAMES[metric]}: {', '.join(parts)}."
+
+
+def _kind(one: Comparison) -> str:
+    if one.incomparable:
+        return _SOURCES
+    if one.verdict != "unclear":
+        return one.verdict
+    return _UNCLEAR if one.ratio.bounded else _ONE_ROUND
 
 
 def _extremes(some: Sequence[Comparison]) -> str:
     ordered = sorted(some, key=lambda one: one.ratio.value)
+    if len(ordered) > 1 and len({numbers.ratio(one.ratio) for one in ordered}) == 1:
+        return f"ratio {numbers.ratio(ordered[0].ratio)} in all"
     ends = ordered if len(ordered) < 3 else [ordered[0], ordered[-1]]
     said = [f"{numbers.ratio(one.ratio)} of {one.label}" for one in ends]
     return f"ratio {(' to ' if len(ordered) > 2 else ', ').join(said)}"
@@ -205,7 +219,8 @@ def _cases(runs: Compared, scalings: Sequence[Scaling]) -> Table | None:
             words.with_interval(one.second, one.metric),
             numbers.ratio(one.ratio),
             one.verdict
-            + (" (another machine)" if later.elsewhere and one.metric != "memory" else ""),
+            + (" (another machine)" if later.elsewhere and one.metric != "memory" else "")
+            + (f" ({one.incomparable})" if one.incomparable else ""),
         )
         for later, one in found
     ]
@@ -224,8 +239,8 @@ def _cases(runs: Compared, scalings: Sequence[Scaling]) -> Table | None:
             "verdict",
         ),
         tuple(rows),
-        "Verdicts rest on the interval of the ratio alone: unclear where it holds 1, same where it "
-        "is 1 exactly.",
+        "Verdicts rest on the interval of the ratio alone: unclear where it holds 1 or there is "
+        "none, same where it is 1 exactly.",
         folded=len(rows) > 12,
     )
 
@@ -269,8 +284,8 @@ def _exponent(one: Scaling | None) -> str:
 
 
 def _differences(headers: Sequence[Mapping[str, Any]]) -> Table | None:
-    """Return what the headers of the runs say differently: machine, versions, commit."""
-    said = [{row[0]: row[1] for row in machine(header).rows} for header in headers]
+    """Return what the headers of the runs say differently: machine, code, settings, warnings."""
+    said = [_said(header) for header in headers]
     names = dict.fromkeys(name for own in said for name in own if name != "run")
     rows = [
         (name, *(own.get(name, _NONE) for own in said))
@@ -283,5 +298,21 @@ def _differences(headers: Sequence[Mapping[str, Any]]) -> Table | None:
         "What differs between the runs",
         ("what", *(str(header["run_id"]) for header in headers)),
         tuple(rows),
-        "All else that a run file says of machine and code is the same.",
+        "All else that the first lines of the run files say of machine, code, settings and "
+        "warnings is the same.",
     )
+
+
+def _said(header: Mapping[str, Any]) -> dict[str, str]:
+    settings = {
+        f"setting {name.replace('_', ' ')}": _listed(value)
+        for name, value in (header.get("suite") or {}).items()
+        if name != "description" and value is not None
+    }
+    warnings = header.get("warnings")
+    found = {row[0]: row[1] for row in machine(header).rows} | settings
+    return found | ({"warnings": "; ".join(map(str, warnings))} if warnings else {})
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -99,7 +99,7 @@ def _value(value: float | None, one: Comparison) -> str:
         return ""
     if one.metric in ("exponent", "growth"):
         return f"{value:.2f}"
-    if one.metric == "operations":
+    if one.metric in ("operations", "batch"):
         return f"{value:.4g}"
     return words.seconds(value) if one.metric == "time" else words.size(value)
 

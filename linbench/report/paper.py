@@ -17,6 +17,7 @@ from linbench.analysis.paper import (
     comparisons,
 )
 from linbench.analysis.stats import Interval
+from linbench.record import measured_on
 from linbench.report import words
 from linbench.report.content import Figure, Line, Plot, Section, Table
 
@@ -201,8 +202,7 @@ def _against_best(one: Comparison, saved: Saved) -> str:
 def notes(one: Comparison, header: Mapping[str, Any]) -> list[str]:
     """Say what of the comparison can be compared, and what cannot."""
     panel = one.panel
-    machine = header.get("machine") or {}
-    where = (machine.get("gpu") if panel.device == "cuda" else machine.get("cpu")) or panel.device
+    where = measured_on({**header, "device": panel.device}) or panel.device
     base = all(getattr(panel, name) == value for name, value in ROBERTA_BASE.items())
     shape = "RoBERTa-base's shape" if base else "RoBERTa-base has 12 layers, d_model 768, 12 heads"
     theirs = (
@@ -220,13 +220,14 @@ def notes(one: Comparison, header: Mapping[str, Any]) -> list[str]:
             "costs both the same: its ratios lie further from 1 than those of a full forward pass."
         )
     found += HOW_TO_READ
-    if one.limit_bytes:
+    if "max_batch" in compared(one):
+        limit = words.size(one.limit_bytes) if one.limit_bytes else "the limit of its case"
         found.append(
             "Largest batch, as the paper has it: Linformer's : the baseline's, of which weights, "
-            f"inputs and the peak of one call fit {words.size(one.limit_bytes)}. These are counts "
-            "without noise, coarse where small; where not one of the baseline's fits there is no "
-            "ratio. ~ marks those that were not run but follow from the exact bytes of smaller "
-            "batches."
+            f"inputs and the peak of one call fit {limit}. These are counts without noise, coarse "
+            "where small; where not one of the baseline's fits, or the limits differ, there is no "
+            "ratio. ~ marks pairs that were not both run to the end: one follows from the exact "
+            "bytes of smaller batches, or from counts that alone exceed the limit."
         )
     if "bytes" in compared(one):
         batch = f"{panel.tokens} tokens" if panel.tokens else f"batch {panel.batch}"

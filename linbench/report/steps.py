@@ -12,7 +12,8 @@ from linbench.report import words
 
 METHOD = (
     "Steps are changes of level that last. A history without noise (bytes that an allocator "
-    "counts) has one wherever it changes by more than 0.1 % (an exponent by 0.01). Any other is "
+    "counts) has one wherever it changes by more than 0.1 % (an exponent by 0.01), unless the next "
+    "run is back at the level, which puts a run out of line. Any other is "
     "cut into levels by least squares on log values (exponents as they are), with as many steps as "
     "a sequence of F tests calls for (Bai and Perron 1998, doi:10.2307/2998540), anywhere "
     "(Bonferroni) and with noise and autocorrelation taken from the history itself. A level lasts "

@@ -291,7 +291,8 @@ def not_measured(rows: Sequence[Mapping[str, Any]]) -> Table | None:
         "Not measured",
         ("series", "scope", "n", "status", "reason", "records"),
         tuple((*key, str(count)) for key, count in groups.items()),
-        "These count as no measurement anywhere in this report and are in no figure.",
+        "These count as no measurement anywhere in this report and are in no figure; nor does any "
+        "other round of a case that was incorrect in one.",
     )
 
 
@@ -379,6 +380,8 @@ def machine(header: Mapping[str, Any]) -> Table:
     """Return where and with what a run was measured."""
     rows = [("run", str(header["run_id"])), ("created", str(header["created"]))]
     rows.append(("linbench", str(header["linbench"])))
+    for name in ("code", "device"):
+        rows += _fields(name, header.get(name))
     for name, value in (header.get("machine") or {}).items():
         rows += _fields(name, value)
     for name, value in (header.get("git") or {}).items():

@@ -38,19 +38,13 @@ def views_of(panel: PerMetric) -> tuple[View, ...]:
     return tuple(found)
 
 
-def tokens_of(setup: Setup, n: int) -> int:
-    """Return the tokens of one call: batch times n."""
-    batch = setup.tokens // n if setup.tokens else setup.batch or 1
-    return batch * n
-
-
 def _rates(series: Sequence[Series], setups: Sequence[Setup]) -> Plot:
     times = cost_plot("time", series, setups)
     lines = tuple(
         replace(
             line,
             y=tuple(
-                time.under(tokens_of(one.setup, int(n)))
+                time.under(one.setup.batch_at(int(n)) * n)
                 for n, time in zip(line.x, line.y, strict=True)
             ),
         )

@@ -51,10 +51,37 @@ def test_exactly_equal_memory_is_the_same(tmp_path):
     assert {one.verdict for one in found if one.metric == "memory"} == {"same"}
 
 
+def test_memory_of_different_sources_is_not_compared(tmp_path):
+    """An allocator's count and the resident set are two quantities: no interval, no verdict."""
+    first, second = frame(tmp_path, 1), frame(tmp_path, 2, memory=1.2)
+    second["memory_source"] = "rss_hwm"
+    found = compare(first, second)
+    memory = [one for one in found if one.metric == "memory"]
+    assert len(memory) == len(SIZES)
+    for one in memory:
+        assert (one.verdict, one.ratio.low, one.ratio.high) == ("unclear", None, None)
+        assert one.incomparable == "cpu_allocator and rss_hwm do not compare"
+    assert not any(one.incomparable for one in found if one.metric == "time")
+
+
 def test_times_of_different_machines_are_not_compared(tmp_path):
     """Memory carries over between machines, time does not."""
     found = compare(frame(tmp_path, 1), frame(tmp_path, 2, fingerprint="machine-b"))
     assert {one.metric for one in found} == {"memory"}
+
+
+def test_machines_are_compared_when_asked_for(tmp_path):
+    """Then times are given too, and a case is the same on whatever device; ids are the first's."""
+    here = frame(tmp_path, 1)
+    there = frame(tmp_path, 2, factor=0.5, fingerprint="machine-b", device="cuda")
+    assert compare(here, there) == []
+    found = compare(here, there, machines=True)
+    assert {one.case_id for one in found} == set(here["case_id"])
+    times = [one for one in found if one.metric == "time"]
+    assert {one.n for one in times} == set(SIZES)
+    assert {one.setup.device for one in times} == {"cuda"}
+    assert all(one.ratio.value == pytest.approx(0.5, rel=0.05) for one in times)
+    assert all(one.second.low <= one.second.value <= one.second.high for one in times)
 
 
 def test_cases_are_matched_by_id(tmp_path):

@@ -175,6 +175,38 @@ def test_gaps_say_why(tmp_path):
     assert next(track.label for track in history.of("time")) == "vanilla n=1024"
 
 
+def test_a_case_that_was_wrong_once_is_a_gap_of_its_run(tmp_path):
+    """Its other round is no value, and other runs keep theirs; wrong in all runs is never."""
+    runs, wrong = _runs(3), {"status": "incorrect", "reason": "off by 0.5", "seconds": []}
+    for i, (_, own) in enumerate(runs):
+        own[:] = [
+            record.model_copy(update=wrong)
+            if record.round == 0 and (record.case.seq == 1024 or (record.case.seq, i) == (2048, 1))
+            else record
+            for record in own
+        ]
+    history = _one(tmp_path, runs)
+    tracks = {track.label: track for track in history.of("time")}
+    assert set(tracks) == {"sdpa n=2048", "sdpa n=4096"}
+    assert tracks["sdpa n=2048"].gaps == {1: "incorrect: off by 0.5"}
+    assert history.never == {"sdpa n=1024": "incorrect: off by 0.5"}
+
+
+def test_a_history_names_what_its_runs_used(tmp_path):
+    """Runs on the processor of a machine with a GPU are of the processor."""
+    of = {"fingerprint": "a", "cpu": "Example CPU", "gpu": "Example GPU"}
+    for devices, name in (
+        (("cpu", "cpu"), "Example CPU"),
+        (("cuda", "cuda"), "Example GPU"),
+        (("cpu", "cuda"), "Example CPU and Example GPU"),
+    ):
+        heads = [
+            histories.head(i, **of).model_copy(update={"device": device})
+            for i, device in enumerate(devices)
+        ]
+        assert _one(tmp_path, _runs(2, heads=lambda i, heads=heads: heads[i])).machine == name
+
+
 def test_series_of_several_problems_are_told_apart(tmp_path):
     """Forward and backward of one configuration have names of their own, measured or not."""
     rng = np.random.default_rng(3)

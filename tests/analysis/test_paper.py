@@ -96,6 +96,7 @@ def test_missing_cells_say_why(table3):
     assert "linformer is not in this run at n = 8192" in absent.reason
     nothing = cells["max_batch", 4096, 128].over_vanilla
     assert (nothing.value, nothing.status, nothing.batches) == (None, paper.NO_RATIO, (16, 0))
+    assert nothing.how == "extrapolated"  # the baseline's was not run
     (missing,) = table3.missing
     assert (missing.task, missing.label, missing.status) == ("efficiency", "vanilla", "skipped")
     assert missing.sizes == (4096,)
@@ -111,6 +112,44 @@ def test_every_status_reaches_its_cell(tmp_path, status):
     cell = cells_of(one)["time", 512, 256]
     for gain in (cell.over_vanilla, cell.over_best):
         assert (gain.status, gain.reason) == (status, f"linformer {status}: so it was")
+
+
+def test_a_case_that_was_wrong_once_has_no_cell(tmp_path):
+    """Neither time nor bytes, whatever its other rounds took; the wrong one is the reason."""
+    records = synthetic.table3(np.random.default_rng(0), ks=(128,))
+    at = [i for i, r in enumerate(records) if (r.case.impl, r.case.seq) == ("linformer", 512)]
+    wrong = {"status": "incorrect", "reason": "off by 0.5", "seconds": []}
+    records[at[0]] = records[at[0]].model_copy(update=wrong)
+    (one,) = held(tmp_path, records)
+    for saved in ("time", "bytes"):
+        gain = cells_of(one)[saved, 512, 128].over_best
+        assert (gain.value, gain.status) == (None, "incorrect")
+        assert gain.reason == "linformer incorrect: off by 0.5"
+    assert [(m.label, m.status, m.sizes) for m in one.missing if "linformer" in m.label] == [
+        ("linformer k=128", "incorrect", (512,))
+    ]
+
+
+def test_batches_for_different_memories_are_not_divided(tmp_path):
+    """What fits more memory is no larger batch; cells of one limit keep their ratio."""
+    records = [
+        record.model_copy(
+            update={"max_batch": record.max_batch.model_copy(update={"limit_bytes": 2**33})}
+        )
+        if record.max_batch and (record.case.impl, record.case.seq) == ("sdpa", 512)
+        else record
+        for record in synthetic.table3(np.random.default_rng(0), ks=(128,))
+    ]
+    (one,) = held(tmp_path, records)
+    cells = cells_of(one)
+    gain = cells["max_batch", 512, 128].over_best
+    assert (gain.value, gain.batches, gain.status) == (None, None, paper.NO_RATIO)
+    assert gain.reason == (
+        "largest batches for limits of 8589934592 and 17179869184 bytes do not compare"
+    )
+    assert cells["max_batch", 512, 128].over_vanilla.value.value == 4.0
+    assert cells["max_batch", 1024, 128].over_best.value.value == 1.0
+    assert one.limit_bytes is None
 
 
 def test_two_precisions_are_two_comparisons(tmp_path):

@@ -1,11 +1,14 @@
 """The roofline: shares of the attainable speed from known speeds."""
 
+import re
+
 import numpy as np
+import pandas as pd
 import pytest
 from synthetic import header, measured, write
 
 from linbench.analysis.roofline import place, roofs_of
-from linbench.record import Ceilings, load
+from linbench.record import Ceilings, Counts, load
 from linbench.report import roofline as told
 
 GEMM, COPY = 100e9, 20e9
@@ -108,6 +111,35 @@ def test_what_the_report_says(tmp_path):
     assert cells["bound by"] == "arithmetic"
     assert "100 GFLOP/s" in table.note
     assert "20.0 GB/s" in table.note
-    assert "sdpa 50% at n = 8192 (arithmetic)" in told.sentence(held)
+    assert "sdpa 50.0 % at n = 8192 (arithmetic)" in told.sentence(held)
+    assert "n × n" not in table.note
     ((plot,),) = told.figure(held, "core-").rows
     assert [round(point.value, 1) for point in plot.lines[0].y] == [0.5, 0.5]
+
+
+def test_shares_have_their_intervals_and_vanilla_its_reservation(tmp_path):
+    """The sentence has what the table has; what written-out attention moves besides is said."""
+    records = measured(np.random.default_rng(6), half_speed, impl="vanilla", sizes=(4096, 8192))
+    frame = frame_of(tmp_path, roofed(records))
+    (roof,) = roofs_of(frame).values()
+    held = told.Held(tuple(place(frame)), roof)
+    table = told.costs(held)
+    share = dict(zip(table.columns, table.rows[1], strict=True))["of the attainable"]
+    assert re.fullmatch(r"[\d.]+ \[[\d.]+, [\d.]+\] %", share)
+    assert f"vanilla {share} at n = 8192" in told.sentence(held)
+    assert "vanilla include its passes over n × n matrices" in table.note
+    assert "arithmetic bounds, where the product was measured in a slow moment" in table.note
+
+
+def test_each_run_has_its_own_counts(tmp_path):
+    """Where two runs of a case counted differently, each is held against its own."""
+    frames = []
+    for i, flops in enumerate((1000, 2000)):
+        counted = Counts(flops=flops, bytes_moved=1, parameters=0, peak_bytes=1)
+        records = [
+            record.model_copy(update={"costs": counted})
+            for record in measured(np.random.default_rng(7), half_speed, sizes=(512,))
+        ]
+        frames.append(load(write(tmp_path / f"{i}.jsonl", records, header(f"r{i}")))[1])
+    found = place(pd.concat(frames, ignore_index=True))
+    assert [(one.setup.run_id, one.flops) for one in found] == [("r0", 1000), ("r1", 2000)]

@@ -34,6 +34,21 @@ def test_only_records_with_status_ok_are_measurements(tmp_path):
     assert series.sizes == [512, 1024]
 
 
+def test_a_case_that_was_wrong_once_has_no_cell(tmp_path):
+    """All rounds of it ran the same code; the same case of another run stays."""
+    rng = np.random.default_rng(0)
+    records = synthetic.measured(rng, lambda n: 1e-6 * n, sizes=(512, 1024), rounds=3)
+    wrong = [
+        one.model_copy(update={"status": "incorrect", "seconds": []})
+        if (one.case.seq, one.round) == (1024, 1)
+        else one
+        for one in records
+    ]
+    frames = [_frame(tmp_path, wrong, "wrong"), _frame(tmp_path, records, "right")]
+    found = series_of(pd.concat(frames, ignore_index=True), "time")
+    assert {one.setup.run_id: one.sizes for one in found} == {"wrong": [512], "right": [512, 1024]}
+
+
 def test_a_cell_is_the_median_of_its_calls(tmp_path):
     """The value of a round can be read off the run file."""
     one = synthetic.measured(np.random.default_rng(0), _second, sizes=(512,), rounds=1)[0]

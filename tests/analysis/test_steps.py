@@ -200,13 +200,15 @@ def test_a_tiny_change_of_a_silent_history_counts_for_nothing():
         ([8, 8, 8, 8, 9], [4], ()),
         ([8, 8, 9, 8, 8], [], (2,)),
         ([8, 9, 9, 8, 8], [1, 3], ()),
+        ([8, 9, 81 / 8, 81 / 8], [1, 2], ()),
+        ([8, 8, 9, 81 / 8], [2, 3], ()),
         ([8, 8.004, 8.004, 8, 8], [], ()),
         ([8], [], ()),
         ([8, 9], [1], ()),
     ],
 )
 def test_exact_values_step_where_a_change_lasts(values, firsts, out_of_line):
-    """Counted bytes have no noise: what the next run repeats, or the latest shows, is a step."""
+    """Counted bytes have no noise: all is a step from which the next run does not come back."""
     levels = find_exact(np.log(values), math.log(1.001))
     assert [step.first for step in levels.steps] == firsts
     assert levels.out_of_line == out_of_line

@@ -136,6 +136,14 @@ def test_what_cannot_be_used_is_an_error_of_one_line(runs, monkeypatch, words, s
     assert "\n" not in str(error)
 
 
+def test_the_baseline_itself_is_not_judged_as_the_latest_run(runs, tmp_path):
+    """A sweep that failed, or wrote elsewhere, must not leave the baseline to pass by itself."""
+    (tmp_path / "base.jsonl").write_bytes((runs / "base.jsonl").read_bytes())
+    error = call("gate", "--baseline", "base", "--results", tmp_path).exception
+    assert isinstance(error, LinbenchError)
+    assert "is the baseline itself" in str(error)
+
+
 def test_a_committed_baseline_goes_by_its_name(runs, tmp_path):
     """--baseline NAME is results/baselines/NAME.jsonl."""
     (tmp_path / "baselines").mkdir()

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from synthetic import failed, header, measured, twelve, write
 
+from linbench.case import Case
 from linbench.errors import UsageError
 from linbench.gate import Limits, judge, to_json
-from linbench.record import Counts, Memory, Timing, load
+from linbench.record import Counts, MaxBatch, Memory, Record, Timing, load
 
 
 @pytest.fixture
@@ -369,3 +370,21 @@ def test_json_has_the_agreed_keys(frame):
     wanted = {"case_id", "metric", "ratio", "ci_low", "ci_high", "verdict"}
     assert all(wanted <= set(one) for one in found["comparisons"])
     assert {one["verdict"] for one in found["comparisons"]} == {"pass"}
+
+
+def batches(sequences, limit=2**34):
+    case = Case(task="max_batch", impl="linformer", seq=512, k=64, memory_limit_bytes=2**34)
+    found = MaxBatch(batch=sequences, limit_bytes=limit, how="measured", tried=[])
+    return [Record(case_id=case.id, case=case, round=0, status="ok", max_batch=found)]
+
+
+@pytest.mark.parametrize(
+    ("sequences", "limit", "verdict"),
+    [(100, 2**34, "pass"), (120, 2**34, "pass"), (90, 2**34, "regression"),
+     (0, 2**34, "regression"), (100, 2**33, "inconclusive")],
+)  # fmt: skip
+def test_a_smaller_largest_batch_is_a_regression(frame, sequences, limit, verdict):
+    """Exact, with the limit of memory; batches under other limits do not compare."""
+    found = judge(frame(batches(100)), frame(batches(sequences, limit)))
+    assert found.verdict == verdict
+    assert [one.metric for one in found.comparisons] == ["batch"]

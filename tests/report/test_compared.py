@@ -1,11 +1,14 @@
 """Several runs in one report: who is faster on what, and what may not be said."""
 
+import re
+
 import numpy as np
 import pytest
 import synthetic
 
 from linbench.analysis.scaling import analyse
 from linbench.analysis.tables import load_all
+from linbench.record import Memory
 
 SIZES = (512, 1024, 2048)
 
@@ -46,8 +49,8 @@ def test_a_faster_version_is_said_to_be_faster(report):
     made = report(("old", _records(1)), ("new", _records(2, factor=0.7)))
     text = _sentence(made, "new")
     assert "the same machine, 6 cases in both" in text
-    assert "time faster in 6 (ratio 0." in text
-    assert "peak memory the same in 6" in text
+    assert "Time: faster in 6 (ratio 0." in text
+    assert "Peak memory: same in 6" in text
     rows = _table(made, "Cases of both runs").rows
     assert len(rows) == 12
     times = [row for row in rows if row[2] == "time"]
@@ -62,7 +65,61 @@ def test_nothing_is_claimed_where_nothing_differs(report):
     """Equal in every case: the summary says only that."""
     records = _records(1)
     made = report(("old", records), ("new", records))
-    assert _sentence(made, "new").endswith("nothing differs beyond the intervals.")
+    assert _sentence(made, "new").endswith("Nothing differs beyond the intervals.")
+
+
+def test_single_rounds_tell_nothing(report):
+    """Without intervals nothing is said to differ, nor to be the same."""
+    made = report(("old", _records(1, rounds=1)), ("new", _records(2, rounds=1, factor=9.0)))
+    text = _sentence(made, "new")
+    assert "Time: told by no interval in 6 that were measured in one round each (ratio 8." in text
+    assert re.search(r" to 9\.\d+ of (vanilla|sdpa) n=", text)
+    assert "(ratio 1.00 in all)" in text
+    assert "Nothing differs" not in text
+
+
+def test_single_rounds_are_not_among_what_does_not_differ(report):
+    """What intervals say holds for the cases that have them only."""
+    once = _records(3, rounds=1, d_model=512)
+    records = _records(1) + once
+    text = _sentence(report(("old", records), ("new", records)), "new")
+    assert "Nothing differs" not in text
+    assert "Time: no clear difference in 6, told by no interval in 6" in text
+
+
+def test_memory_of_different_sources_is_not_compared(report):
+    """It has no verdict, in words as in the table."""
+    resident = [
+        record.model_copy(update={"memory": Memory(peak_bytes=9, source="rss_hwm")})
+        for record in _records(1)
+    ]
+    made = report(("old", _records(1)), ("new", resident))
+    assert "Peak memory: from sources that do not compare in 6" in _sentence(made, "new")
+    rows = [row for row in _table(made, "Cases of both runs").rows if row[2] == "memory"]
+    assert {row[-1] for row in rows} == {"unclear (cpu_allocator and rss_hwm do not compare)"}
+
+
+def test_all_that_differs_between_the_headers_is_told(report):
+    """Code, device, settings and warnings stand beside machine and commit."""
+    old, new = (
+        synthetic.header(name).model_copy(
+            update={
+                "code": f"code of {name}",
+                "device": device,
+                "suite": {"name": "scaling", "keep_pages": name == "new", "seq": [512, 1024]},
+                "warnings": ["2 other processes ran"] if name == "new" else [],
+            }
+        )
+        for name, device in (("old", "cpu"), ("new", "cuda"))
+    )
+    made = report((old, _records(1)), (new, _records(2)))
+    differing = {row[0]: row[1:] for row in _table(made, "What differs between the runs").rows}
+    assert differing == {
+        "code": ("code of old", "code of new"),
+        "device": ("cpu", "cuda"),
+        "setting keep pages": ("False", "True"),
+        "warnings": ("\N{EN DASH}", "2 other processes ran"),
+    }
 
 
 def test_chance_and_sittings_are_owned_up_to(report):
@@ -70,6 +127,14 @@ def test_chance_and_sittings_are_owned_up_to(report):
     made = report(("old", _records(1)), ("new", _records(2, factor=1.2)))
     assert any("1 in 20 leaves out 1 by chance" in text for text in made.summary)
     assert "slower in 6" in _sentence(made, "new")
+
+
+def test_figures_of_runs_of_like_names_do_not_overwrite_each_other(report):
+    """Names that differ only in signs that files do not have give files of their own."""
+    of = {"sizes": (512, 1024), "rounds": 3}
+    made = report(*((name, _records(1, **of)) for name in ("a b", "a-b", "a/b")))
+    names = [figure.name for section in made.sections for figure in section.figures]
+    assert len(set(names)) == len(names)
 
 
 def test_different_machines_are_compared_as_machines(report):

@@ -62,7 +62,7 @@ def test_largest_batches_show_the_counts(run):
     assert "~128:32" in lines[2]
     (row,) = [i for i, line in enumerate(lines) if line.startswith("4096")]
     assert "no ratio (14)" in lines[row]
-    assert "16:0" in lines[row + 1]
+    assert "~16:0" in lines[row + 1]
 
 
 def test_the_best_exact_is_named_and_counted(run):

@@ -95,6 +95,36 @@ def test_what_was_not_measured_is_listed_and_never_drawn(tmp_path):
     assert "no \\| memory" in markdown(report)
 
 
+def test_a_case_that_was_wrong_once_is_not_counted_as_measured(tmp_path):
+    """The count of measured cases is that of the cases in tables and figures."""
+    rng = np.random.default_rng(3)
+    records = synthetic.measured(rng, lambda n: 1e-9 * n * n, sizes=(512, 1024, 2048), rounds=2)
+    wrong = {"status": "incorrect", "reason": "off by 0.5", "seconds": []}
+    records[-1] = records[-1].model_copy(update=wrong)
+    report = _report(tmp_path, ("run", records))
+    assert {row[1] for row in _table(report, "Measurements").rows} == {"512", "1024"}
+    assert "from n = 512 to 1024 " in report.summary[0]
+    assert "2 of 3 cases, 4 records" in report.summary[0]
+    assert (
+        "no measurements: 1 incorrect and 1 of a case that was incorrect in another round"
+        in report.summary[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("device", "where"),
+    [("cpu", "Example CPU (2 cores)"), ("cuda", "Example GPU"), (None, "Example GPU")],
+)
+def test_what_a_run_used_is_named(tmp_path, device, where):
+    """A run on the processor of a machine with a GPU is no run of the GPU."""
+    head = synthetic.header("run")
+    machine = head.machine.model_copy(update={"gpu": "Example GPU"})
+    head = head.model_copy(update={"device": device, "machine": machine})
+    records = synthetic.measured(np.random.default_rng(3), lambda n: 1e-9 * n * n)
+    report = report_of(*load_all([synthetic.write(tmp_path / "run.jsonl", records, head)]))
+    assert f" on {where}: 8 of 8 cases" in report.summary[0]
+
+
 def test_a_run_that_measured_nothing_still_has_a_report(tmp_path):
     """It says so, lists the reasons, and draws nothing."""
     report = _report(tmp_path, ("run", [synthetic.failed("skipped", "no budget", 512)]))
@@ -162,6 +192,23 @@ def test_the_summary_claims_nothing_that_intervals_do_not_carry(tmp_path):
     assert "less time" not in text
     assert "no clear difference to vanilla in time at every n compared" in text
     assert "an exponent needs 3" in text
+
+
+def test_energy_is_reported_where_it_was_measured(tmp_path):
+    """It has a plot, a column and an exponent; reports without it have none."""
+    rng = np.random.default_rng(10)
+    laws = (lambda n: 1e-6 * n, lambda n: 64 * n)
+    records = [
+        record.model_copy(update={"energy_j": 1e-3 * record.case.seq})
+        for impl in ("vanilla", "sdpa")
+        for record in synthetic.measured(rng, *laws, impl=impl)
+    ]
+    report = _report(tmp_path, ("run", records))
+    titles = [plot.title for row in _figures(report)["core-gain"].rows for plot in row]
+    assert "Energy saved over vanilla" in titles
+    assert "energy of one call" in _table(report, "Measurements").columns
+    assert "energy grew as n^1.00" in " ".join(report.summary).lower()
+    assert all(figures.png(figure) for figure in _figures(report).values())
 
 
 def test_disturbed_rounds_are_owned_up_to(tmp_path):

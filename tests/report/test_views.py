@@ -73,7 +73,7 @@ def test_tokens_per_second_are_the_tokens_over_the_time(panel):
 def test_tokens_of_a_call_come_from_batch_or_the_given_tokens(tokens, batch, n, expected):
     """A batch that follows from tokens holds as many whole sequences as fit."""
     setup = replace(synthetic.PLUGIN, tokens=tokens, batch=batch)
-    assert views.tokens_of(setup, n) == expected
+    assert setup.batch_at(n) * n == expected
 
 
 def test_only_measured_metrics_have_views(tmp_path):
