@@ -19,7 +19,7 @@ from linbench.journal import Journal
 from linbench.record import Record, load
 from linbench.runner import Measure, Plan, State
 
-LOOKS = (6, 9, 14, 21, 32)
+LOOKS = (6, 9, 14, 21, 32, 48, 72, 108)
 """After how many rounds to judge; each about 1.5 times the one before."""
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from linbench.gate import Gate, Limits
 
 SUITE = "ci"
-MOST_ROUNDS = 32
+MOST_ROUNDS = 108
 
 
 def measured_against(
