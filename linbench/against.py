@@ -43,7 +43,7 @@ class Sides:
     alpha: float
     looks: tuple[int, ...]
     decided: dict[tuple[str, str], Comparison] = field(default_factory=dict)
-    chance: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311
+    chance: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 (order)
 
 
 def looks_within(rounds: int) -> tuple[int, ...]:

@@ -142,7 +142,7 @@ def gate(
     linbench, or plug-ins given as --impl NAME=path/to/file.py:builder.
 
     Cases are matched by id. A regression is a ratio whose interval lies wholly above the limit, a
-    pass one below it. At most 1 % of gates raise a false alarm, over all comparisons together.
+    pass one below it. False alarms are held to 1 % of gates, over all comparisons together.
     A case that newly fails, or is no longer measured, is a regression too.
 
     Exit code 0: pass, 1: a regression or a failed claim, 2: no usable baseline, 3: inconclusive.
