@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from linbench.attention.config import AttentionConfig
 from linbench.attention.vanilla import split_heads
 
+COPY_FROM = 1024  # k from which one product over a copy of all heads is faster than one for each
+
 # compressed keys and values [batch, heads, slots, head_dim], and which slots to leave out
 # [batch, slots] (None: all count)
 Compressed = tuple[Tensor, Tensor, Tensor | None]
@@ -193,9 +195,13 @@ def _product_over_heads(matrices: Tensor, x: Tensor) -> Tensor:
         return torch.einsum("hkn,bhnc->bhkc", matrices, x)
     matrix = matrices.squeeze(0)
     tokens_first = x.transpose(1, 2)  # [batch, n, heads, head_dim]
-    # A head at a time, the gradient of the matrix would be made once for each head and then added
-    # up: more than a copy of x.
-    if tokens_first.is_contiguous() or (matrix.requires_grad and torch.is_grad_enabled()):
+    # A head at a time, the matrix is read once for each head, and so is its gradient made and then
+    # added up: from some k on, and for the gradient always, more than a copy of x.
+    if (
+        tokens_first.is_contiguous()
+        or matrix.shape[0] >= COPY_FROM
+        or (matrix.requires_grad and torch.is_grad_enabled())
+    ):
         return split_heads(_product(matrix, tokens_first.flatten(2)), heads)
     return torch.unflatten(_product(matrix, x.flatten(0, 1)), 0, (batch, heads))
 
