@@ -3,7 +3,8 @@
 Every case is visited once a round, in random order, so that a machine that drifts cannot tilt a
 slope. The first round is the exception in part: a case waits there until its prediction rests on a
 measured case not too far below it, so that nothing is started that cannot end. What does not fit is
-recorded as skipped, with the prediction as its reason.
+put off to the end of that round, and if it still does not fit it is recorded as skipped, with the
+prediction as its reason.
 """
 
 import math
@@ -170,13 +171,18 @@ def run(
     if reconsider:
         state.forgiven = {record.case for record in done if record.status == "skipped"}
     earlier_s = sum(record.duration_s or 0.0 for record in done)
+    put_off: set[Case] = set()
     begin = clock()
     for round_ in range(plan.rounds):
         state.spent_s = earlier_s + clock() - begin
         order = _order(cases, round_, state, wanted or wanting)
         for case, waiting in order:
-            visiting(case, round_, state, waiting)
             reason = unfit(case, round_, state, waiting)
+            if reason and round_ == 0 and waiting and case not in put_off:
+                put_off.add(case)
+                waiting.append(case)  # what comes before it may take less than predicted
+                continue
+            visiting(case, round_, state, waiting)
             if reason is None:
                 record = measure(case, round_)
             elif round_ == 0:
@@ -264,7 +270,8 @@ def unfit(case: Case, round_: int, state: State, waiting: Sequence[Case]) -> str
     return (
         f"predicted {sure} round{'s' * (sure > 1)} of {prediction.round_s:.1f} s {how} do not fit: "
         "of the budget "
-        f"{plan.budget_s:g} s, {max(0.0, left - begun - cheaper):.0f} s are free; raise --budget"
+        f"{plan.budget_s:g} s, {max(0.0, left / SLACK - begun - cheaper):.0f} s are free; "
+        "raise --budget"
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 
 import pytest
 
@@ -278,3 +279,33 @@ def test_foreseeing_says_what_would_be_skipped():
     rows = runner.foresee(grid("vanilla", sizes=(512, 65536)), Plan(), 20 * GIB, 100e9)
     assert [(case.seq, reason is None) for case, _, reason in rows] == [(512, True), (65536, False)]
     assert all(prediction.memory_bytes > 0 for _, prediction, _ in rows)
+
+
+def test_what_did_not_fit_is_asked_for_again_when_others_took_less():
+    """Predictions too high at first leave no hole: of each series only the largest n is skipped."""
+
+    class Startled(Machine):
+        def call_s(self, case):
+            return super().call_s(case) * (4 if len(self.visits) <= 4 else 1)
+
+    machine = Startled()
+    sizes = [512 * 2**i for i in range(6)]
+    cases = grid("sdpa", "vanilla", "linformer", sizes=sizes)
+    machine.run(cases, rounds=3, budget_s=80, case_timeout_s=1000)
+    skipped = {(r.case.impl, r.case.seq) for r in machine.kept if r.status == "skipped"}
+    assert skipped == {("sdpa", sizes[-1]), ("vanilla", sizes[-1])}
+    assert machine.now <= 80
+    # what was put off was visited once a round like any other
+    assert len(set(machine.visits)) == len(machine.visits) == 3 * (len(cases) - 2)
+
+
+def test_the_seconds_said_to_be_free_are_too_few():
+    """The reason of a skipped case does not contradict itself: its rounds are longer than that."""
+    machine = Machine()
+    machine.run(grid("sdpa", sizes=[512 * 2**i for i in range(9)]), budget_s=60, case_timeout_s=1e3)
+    for record in machine.kept:
+        if record.status == "skipped":
+            rounds, each, free = re.match(
+                r"predicted (\d) rounds of ([0-9.]+) s .*, (\d+) s are free", record.reason
+            ).groups()
+            assert int(rounds) * float(each) >= int(free)

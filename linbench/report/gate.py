@@ -158,8 +158,8 @@ def markdown(gate: Gate, candidate: str, baseline: str) -> str:
         blocks += _table("Exponents that cannot be told", gate.untold, shared, fold=True)
     blocks.append(
         f"Candidate `{candidate}`, baseline `{baseline}`. A regression is an interval wholly above "
-        f"its limit, a pass one below it; {gate.alpha:.0%} of gates at most raise a false alarm, "
-        "over all comparisons together."
+        "its limit, a pass one below it; false alarms are held to "
+        f"{gate.alpha:.0%} of gates, over all comparisons together."
     )
     return "\n\n".join(blocks) + "\n"
 

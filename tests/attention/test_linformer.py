@@ -301,3 +301,15 @@ def test_linformer_needs_k():
     """Without k the error says what to give."""
     with pytest.raises(UsageError, match="k=None, expected the projected length"):
         build("linformer", AttentionConfig(8, 2, 16))
+
+
+@pytest.mark.parametrize("copy_from", [1, 10**9])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_one_product_over_heads_equals_one_for_each(monkeypatch, copy_from, batch):
+    """Without gradients core gives the formula's values whichever way E and F are applied."""
+    monkeypatch.setattr("linbench.attention.projection.COPY_FROM", copy_from)
+    layer = build("linformer", config("headwise", num_layers=1, k=3))[0].double()
+    q, k, v = torch.randn(3, batch, HEADS, 7, D_MODEL // HEADS, dtype=torch.double).unbind()
+    with torch.no_grad():
+        got = layer.core(q, k, v)
+    assert_same(got, reference.core_rows(layer, q, k, v, torch.arange(7), None).detach())
