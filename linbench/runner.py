@@ -270,7 +270,7 @@ def unfit(case: Case, round_: int, state: State, waiting: Sequence[Case]) -> str
     return (
         f"predicted {sure} round{'s' * (sure > 1)} of {prediction.round_s:.1f} s {how} do not fit: "
         "of the budget "
-        f"{plan.budget_s:g} s, {max(0.0, left / SLACK - begun - cheaper):.0f} s are free; "
+        f"{plan.budget_s:g} s, {int(max(0.0, left / SLACK - begun - cheaper))} s are free; "
         "raise --budget"
     )
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from linbench.attention.config import AttentionConfig
 from linbench.attention.vanilla import split_heads
 
-COPY_FROM = 1024  # k from which one product over a copy of all heads is faster than one for each
+COPY_FROM = 1024
+"""The k from which one product over a copy of all heads is faster than one for each (on a CPU)."""
 
 # compressed keys and values [batch, heads, slots, head_dim], and which slots to leave out
 # [batch, slots] (None: all count)

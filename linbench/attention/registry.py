@@ -154,7 +154,7 @@ def _load(name: str, target: str) -> Builder:
             f"(AttentionConfig) -> list of modules{did_you_mean(attribute, known)}; "
             "name one after the colon"
         )
-    return builder  # type: ignore[no-any-return]
+    return builder  # type: ignore[no-any-return]  # what was imported is checked above
 
 
 def _import_module(where: str) -> ModuleType:

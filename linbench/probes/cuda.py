@@ -40,7 +40,7 @@ def sample(call: Callable[[], object]) -> tuple[Samples, list[dict[str, Any]]]:
     """
     l2_bytes = torch.cuda.get_device_properties(0).L2_cache_size
     flush = torch.empty(2 * l2_bytes, dtype=torch.uint8, device="cuda")
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]  # torch
 
     def once() -> tuple[float, object]:
         flush.zero_()

@@ -162,7 +162,7 @@ def _frame_places(axes: Axes, plot: Plot) -> None:
         )  # fmt: skip
 
 
-def _ticks(axis, values, write) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _ticks(axis, values, write) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 (matplotlib)
     axis.set_major_locator(FixedLocator(values))
     axis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
     axis.set_minor_locator(NullLocator())
