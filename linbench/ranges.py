@@ -2,8 +2,8 @@
 
 import re
 
-from linbench.case import KPerLayer
 from linbench.errors import UsageError
+from linbench.run.case import KPerLayer, k_at
 
 _RANGE = re.compile(r"(\d+)\.\.(\d+)(?:([*+])(\d+))?")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([kmgt]?)i?b)?", re.IGNORECASE)
@@ -98,7 +98,7 @@ def resolve_k(rule: str, n: int, layers: int) -> tuple[KPerLayer, str | None]:
     if rule.isdecimal():
         return int(rule), None
     if rule.startswith("n/"):
-        return max(1, n // int(rule[2:])), rule
+        return k_at(rule, n), rule
     if "/" in rule:
         per_layer = tuple(map(int, rule.split("/")))
         if len(per_layer) != layers:

@@ -5,9 +5,10 @@ compressed after, as in equation (7); keys and values are made a chunk of tokens
 a few rows of the output can be checked at any n for a cost that is linear in n. All of it can be
 differentiated.
 
-A plug-in may opt in by an attribute `reference` on its modules: "exact" for softmax(Q Kᵀ / √d) V of
-heads split from `q_proj`, `k_proj`, `v_proj` and merged into `out_proj` (`torch.nn.Linear`), with
-`num_heads` beside them. A module without it has no reference here.
+A plug-in may opt in by an attribute `reference` on its modules, or by the `mathematics` of its
+`Implementation`, which `build` writes there: "exact" for softmax(Q Kᵀ / √d) V of heads split from
+`q_proj`, `k_proj`, `v_proj` and merged into `out_proj` (each with a `weight` and a `bias`, as
+`torch.nn.Linear`), with `num_heads` beside them. A module without it has no reference here.
 """
 
 import math
@@ -17,17 +18,53 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from linbench.errors import UsageError
+
 # start, stop -> keys or values [batch, heads, stop - start, head_dim], float64
 Tokens = Callable[[int, int], Tensor]
+# module, q [batch, heads, rows, head_dim], keys, values, mask [batch, n] -> as q
+Equation = Callable[[Any, Tensor, Tokens, Tokens, Tensor], Tensor]
 
 CHUNK = 8192  # tokens: 50 MB of float64 keys at d_model = 768
 
 NAMES = {"exact": "exact attention, float64", "linformer": "Linformer equation (7), float64"}
 
+LAYER = ("q_proj", "k_proj", "v_proj", "out_proj", "num_heads")
+"""What a layer must have to be held against any of the equations."""
+
+NEEDS = {
+    "exact": LAYER,
+    "linformer": (*LAYER, "config", "layer", "projection", "projection_matrices"),
+}
+"""What a module must have that says so by its `reference`."""
+
+
+def mathematics_of(module: nn.Module) -> str | None:
+    """Return which equation a module is held against: "exact", "linformer", or None if unknown.
+
+    Raises:
+        UsageError: the module says which, but lacks what that needs.
+    """
+    word = getattr(module, "reference", None)
+    if not isinstance(word, str) or word not in NEEDS:
+        return None
+    missing = [need for need in NEEDS[word] if not hasattr(module, need)]
+    if missing:
+        raise UsageError(
+            f"reference='{word}' on {type(module).__name__} needs {', '.join(NEEDS[word])}, but "
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing; add what is "
+            "missing, or state no reference"
+        )
+    return word
+
 
 def name_of(module: nn.Module) -> str | None:
-    """Return the name of a module's reference, or None where its mathematics is unknown."""
-    return NAMES.get(getattr(module, "reference", ""))
+    """Return the name of a module's reference, or None where its mathematics is unknown.
+
+    Raises:
+        UsageError: the module says which, but lacks what that needs.
+    """
+    return NAMES.get(mathematics_of(module) or "")
 
 
 def layer_rows(
@@ -43,7 +80,11 @@ def layer_rows(
 
     Returns:
         `[batch, rows, d_model]` float64.
+
+    Raises:
+        UsageError: the module has no reference, or lacks what it needs.
     """
+    equation = _equation(module)
     q = _heads(_linear(module.q_proj, x[:, rows]), module.num_heads)
 
     def keys(start: int, stop: int) -> Tensor:
@@ -52,7 +93,7 @@ def layer_rows(
     def values(start: int, stop: int) -> Tensor:
         return _heads(_linear(module.v_proj, x[:, start:stop]), module.num_heads)
 
-    heads = _attend(module, q, keys, values, x.shape[1], key_padding_mask)
+    heads = equation(module, q, keys, values, _mask(x.shape[0], x.shape[1], key_padding_mask, x))
     return _linear(module.out_proj, heads.transpose(1, 2).flatten(2))
 
 
@@ -76,7 +117,11 @@ def core_rows(
 
     Returns:
         `[batch, heads, rows, head_dim]` float64.
+
+    Raises:
+        UsageError: the module has no reference, or lacks what it needs.
     """
+    equation = _equation(module)
 
     def keys(start: int, stop: int) -> Tensor:
         return k[:, :, start:stop].double()
@@ -84,32 +129,39 @@ def core_rows(
     def values(start: int, stop: int) -> Tensor:
         return v[:, :, start:stop].double()
 
-    return _attend(module, q[:, :, rows].double(), keys, values, k.shape[2], key_padding_mask)
+    mask = _mask(k.shape[0], k.shape[2], key_padding_mask, k)
+    return equation(module, q[:, :, rows].double(), keys, values, mask)
 
 
-def _attend(
-    module: Any, q: Tensor, keys: Tokens, values: Tokens, n: int, mask: Tensor | None
-) -> Tensor:
-    if mask is None:
-        mask = torch.zeros(q.shape[0], n, dtype=torch.bool, device=q.device)
-    if module.reference == "exact":
-        return _exact(q, keys, values, n, mask)
-    return _linformer(module, q, keys, values, n, mask)
+def _equation(module: nn.Module) -> Equation:
+    word = mathematics_of(module)
+    if word is None:
+        raise UsageError(
+            f"{type(module).__name__} has no reference, expected an attribute `reference` of "
+            f"{' or '.join(NEEDS)}; see linbench.attention.reference"
+        )
+    return {"exact": _exact, "linformer": _linformer}[word]
 
 
-def _exact(q: Tensor, keys: Tokens, values: Tokens, n: int, mask: Tensor) -> Tensor:
+def _mask(batch: int, n: int, mask: Tensor | None, like: Tensor) -> Tensor:
+    """Return the mask `[batch, n]`, or one without padding."""
+    if mask is not None:
+        return mask
+    return torch.zeros(batch, n, dtype=torch.bool, device=like.device)
+
+
+def _exact(_: Any, q: Tensor, keys: Tokens, values: Tokens, mask: Tensor) -> Tensor:
     """softmax(Q Kᵀ / √d) V, and 0 for a sequence that is all padding."""
+    n = mask.shape[1]
     scores = [q @ keys(a, b).transpose(-2, -1) for a, b in _chunks(n)]
     P = _softmax(torch.cat(scores, -1) / math.sqrt(q.shape[-1]), mask)
     parts = [P[..., a:b] @ values(a, b) for a, b in _chunks(n)]
     return torch.stack(parts).sum(0)
 
 
-def _linformer(
-    module: Any, q: Tensor, keys: Tokens, values: Tokens, n: int, mask: Tensor
-) -> Tensor:
+def _linformer(module: Any, q: Tensor, keys: Tokens, values: Tokens, mask: Tensor) -> Tensor:
     """softmax(Q (E K)ᵀ / √d) (F V), equation (7), for each of the projections."""
-    config, layer = module.config, module.layer
+    config, layer, n = module.config, module.layer, mask.shape[1]
     kind = config.projection
     if kind in ("linear", "jl"):
         E, F = module.projection_matrices(n)
@@ -174,8 +226,8 @@ def _chunks(n: int, multiple_of: int = 1) -> Iterator[tuple[int, int]]:
     return ((start, min(start + step, n)) for start in range(0, n, step))
 
 
-def _linear(proj: nn.Linear, x: Tensor) -> Tensor:
-    y = x.double() @ proj.weight.double().T
+def _linear(proj: Any, x: Tensor) -> Tensor:
+    y: Tensor = x.double() @ proj.weight.double().T
     return y if proj.bias is None else y + proj.bias.double()
 
 

@@ -1,23 +1,24 @@
-"""Names of attention implementations, and the three ways others' code joins them.
+"""Attention implementations, each in one row: how it is built, and what is known of it.
 
-A builder is `(AttentionConfig) -> list[torch.nn.Module]`, one module per layer. Builders come from
-the table below, from `register`, from a spec such as `mine=package.module:builder` or
+A builder is `(AttentionConfig) -> list[torch.nn.Module]`, one module per layer. Rows come from the
+table below, from `register`, from a spec such as `mine=package.module:builder` or
 `mine=path/to/file.py:builder` (`load_plugin`), and from entry points of the group
-`linbench.attention`. Built-in ones are "module:function" strings, so that names cost no import.
+`linbench.attention`. A spec and an entry point name a builder, of which nothing else is known, or
+an `Implementation`. Built-in rows name their builders as "module:function", so that they cost no
+import.
 """
 
-import contextlib
 import importlib
 import importlib.metadata
-import importlib.util
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from linbench.attention import costs as counts
 from linbench.attention.config import AttentionConfig
+from linbench.attention.costs import Costs
 from linbench.errors import UsageError, did_you_mean
+from linbench.plugins import attribute_of, split_spec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,13 +26,91 @@ if TYPE_CHECKING:
 Builder = Callable[[AttentionConfig], "list[nn.Module]"]
 
 GROUP = "linbench.attention"
+AXES = ("k", "sharing", "projection", "order")
+"""What of a configuration can be varied beside its shape, where an implementation knows it."""
+
+WRITTEN_OUT = "vanilla"
+"""The exact implementation whose n × n matrices are in memory, as the paper measures it."""
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """What is known of one implementation of attention.
+
+    Attributes:
+        name: What it is called in cases and on the command line.
+        build: `(AttentionConfig) -> list[torch.nn.Module]`, one module per layer; or where it is,
+            as "module:function", which is imported when it is first built.
+        mathematics: Which equation its modules are held against: "exact" or "linformer" (see
+            `linbench.attention.reference`); None is unknown. A module's own `reference` goes
+            before it.
+        axes: Which of `AXES` it takes from the configuration; others make no difference to it.
+        costs: What a call must cost, `(config, seq, *, batch=1, scope="layer", mode="forward",
+            itemsize=4) -> Costs`, as those in `linbench.attention.costs`; None is unknown.
+        unavailable: Says why it cannot run on a device such as "cpu" or "cuda:0", or None where
+            it can; as None itself, it runs anywhere.
+
+    Raises:
+        UsageError: an axis is unknown.
+    """
+
+    name: str
+    build: str | Builder
+    mathematics: str | None = None
+    axes: tuple[str, ...] = ()
+    costs: Callable[..., Costs] | None = None
+    unavailable: Callable[[str], str | None] | None = None
+
+    def __post_init__(self) -> None:
+        for axis in self.axes:
+            if axis not in AXES:
+                raise UsageError(
+                    f"implementation '{self.name}': axis '{axis}' is unknown, expected of "
+                    f"{', '.join(AXES)}{did_you_mean(axis, AXES) or '; choose among these'}"
+                )
+
+
+def _xformers_unavailable(device: str) -> str | None:
+    if device.partition(":")[0] != "cuda":
+        return f"xformers runs on CUDA only, not on {device}"
+    try:
+        importlib.import_module("xformers.ops")
+    except Exception as error:
+        return (
+            f"xformers cannot be imported: {type(error).__name__}: {' '.join(str(error).split())}"
+        )
+    return None
+
+
 BUILTIN = {
-    "vanilla": "linbench.attention.vanilla:vanilla",
-    "sdpa": "linbench.attention.fused:sdpa",
-    "xformers": "linbench.attention.fused:xformers",
-    "linformer": "linbench.attention.linformer:linformer",
+    row.name: row
+    for row in (
+        Implementation(
+            WRITTEN_OUT,
+            "linbench.attention.vanilla:vanilla",
+            mathematics="exact",
+            costs=counts.written_out,
+        ),
+        Implementation(
+            "sdpa", "linbench.attention.fused:sdpa", mathematics="exact", costs=counts.fused
+        ),
+        Implementation(
+            "xformers",
+            "linbench.attention.fused:xformers",
+            mathematics="exact",
+            costs=counts.fused,
+            unavailable=_xformers_unavailable,
+        ),
+        Implementation(
+            "linformer",
+            "linbench.attention.linformer:linformer",
+            mathematics="linformer",
+            axes=AXES,
+            costs=counts.compressed,
+        ),
+    )
 }
-_registered: dict[str, Builder] = {}
+_registered: dict[str, Implementation] = {}
 
 
 def names() -> list[str]:
@@ -39,25 +118,39 @@ def names() -> list[str]:
     return list(dict.fromkeys([*BUILTIN, *_registered, *_entry_points()]))
 
 
-def resolve(name: str) -> Builder:
-    """Return the builder of an implementation.
+def implementation(name: str) -> Implementation:
+    """Return the row of an implementation.
+
+    Code behind an entry point is imported for it, once; for built-in and registered names nothing
+    is.
 
     Raises:
         UsageError: there is no such name (the nearest is suggested), or its code does not import.
     """
-    if name in _registered:
-        return _registered[name]
-    spec = BUILTIN.get(name) or _entry_points().get(name)
-    if spec is None:
+    if row := known(name):
+        return row
+    target = _entry_points().get(name)
+    if target is None:
         raise UsageError(
             f"implementation '{name}' is unknown, expected one of {', '.join(names())}"
             f"{did_you_mean(name, names())}; or plug in your own as NAME=module:builder"
         )
-    return _load(name, spec)
+    _registered[name] = _row(name, target)
+    return _registered[name]
+
+
+def known(name: str) -> Implementation | None:
+    """Return the row of a built-in or registered name, None for others; nothing is imported.
+
+    An entry point is among the registered ones from when `implementation` has loaded it.
+    """
+    return _registered.get(name) or BUILTIN.get(name)
 
 
 def build(name: str, config: AttentionConfig) -> "list[nn.Module]":
     """Build one attention module per layer.
+
+    Where the row states its mathematics, modules without a `reference` of their own are given it.
 
     Args:
         name: A built-in implementation, or one that was plugged in.
@@ -70,35 +163,45 @@ def build(name: str, config: AttentionConfig) -> "list[nn.Module]":
         UsageError: the name is unknown, the configuration does not fit the implementation, or a
             plug-in returned something else than a module per layer.
     """
-    layers = resolve(name)(config)
+    row = implementation(name)
+    builder = row.build
+    if isinstance(builder, str):
+        builder = _row(name, builder).build
+    assert callable(builder)
+    layers = builder(config)
     if not isinstance(layers, list) or len(layers) != config.num_layers:
         got = f"{len(layers)} modules" if isinstance(layers, list) else type(layers).__name__
         raise UsageError(
             f"the builder of '{name}' returned {got}, expected a list of {config.num_layers} "
             "torch.nn.Module, one per layer; correct the builder"
         )
+    for layer in layers if row.mathematics else ():
+        if not hasattr(layer, "reference"):
+            layer.reference = row.mathematics  # type: ignore[assignment]  # a word, no tensor
     return layers
 
 
-def register(name: str, builder: Builder) -> None:
-    """Make a builder known under a name, in this process.
+def register(row: Implementation) -> None:
+    """Make an implementation known under its name, in this process.
 
     Raises:
         UsageError: the name is that of a built-in implementation.
     """
-    if name in BUILTIN:
+    if row.name in BUILTIN:
         raise UsageError(
-            f"implementation name '{name}' is built in, expected a name of your own; "
-            f"plug it in as e.g. 'my_{name}'"
+            f"implementation name '{row.name}' is built in, expected a name of your own; "
+            f"plug it in as e.g. 'my_{row.name}'"
         )
-    _registered[name] = builder
+    _registered[row.name] = row
 
 
 def load_plugin(spec: str) -> str:
     """Load others' code and register it.
 
     Args:
-        spec: `NAME=module:builder` or `NAME=path/to/file.py:builder`.
+        spec: `NAME=module:builder` or `NAME=path/to/file.py:builder`, where an `Implementation` may
+            stand for the builder. `@axis+axis` after it says which axes it takes (of an
+            `Implementation`: instead of its own).
 
     Returns:
         The name.
@@ -107,105 +210,80 @@ def load_plugin(spec: str) -> str:
         UsageError: the spec is malformed, the module, file or attribute is missing, or the code
             raised while it was imported.
     """
-    name, equals, target = spec.partition("=")
-    if not (name and equals and all(target.rpartition(":"))):
-        raise UsageError(
-            f"plug-in '{spec}' is malformed, expected NAME=module:builder or "
-            "NAME=path/to/file.py:builder; for example mine=mypackage.attention:build"
-        )
-    register(name, _load(name, target))
+    name, target, axes = parse_spec(spec)
+    row = _row(name, target)
+    register(row if axes is None else replace(row, axes=axes))
     return name
 
 
+def parse_spec(spec: str) -> tuple[str, str, tuple[str, ...] | None]:
+    """Split `NAME=module:builder[@axis+axis]` into name, `module:builder`, and axes, if it has any.
+
+    Nothing is imported.
+
+    Raises:
+        UsageError: it is malformed, or an axis is unknown.
+    """
+    name, target = split_spec(spec, "plug-in", "mine=mypackage.attention:build")
+    where, _, attribute = target.rpartition(":")  # a path may have an "@" too
+    attribute, at, listed = attribute.partition("@")
+    target = f"{where}:{attribute}"
+    axes = tuple(filter(None, listed.split("+"))) if at else None
+    Implementation(name, target, axes=axes or ())  # which refuses unknown axes
+    return name, target, axes
+
+
 def unavailable(name: str, device: str) -> str | None:
-    """Return why an implementation cannot run on a device such as "cpu" or "cuda:0", else None."""
-    if name != "xformers":
+    """Return why an implementation cannot run on a device such as "cpu" or "cuda:0", else None.
+
+    Raises:
+        UsageError: the name is unknown, or its code does not import.
+    """
+    reason = implementation(name).unavailable
+    return reason(device) if reason else None
+
+
+def counted(
+    name: str,
+    config: AttentionConfig,
+    seq: int,
+    *,
+    batch: int = 1,
+    scope: str = "layer",
+    mode: str = "forward",
+    itemsize: int = 4,
+) -> Costs | None:
+    """Count what one call of an implementation costs; for the arguments see `costs.count`.
+
+    Returns:
+        The costs, or None where they are unknown: also of an implementation that is not `known`
+        here, as one in a run file from elsewhere may be.
+
+    Raises:
+        UsageError: the scope or mode is unknown, or the configuration does not fit.
+    """
+    row = known(name)
+    if row is None or row.costs is None:
         return None
-    if device.partition(":")[0] != "cuda":
-        return f"xformers runs on CUDA only, not on {device}"
-    try:
-        importlib.import_module("xformers.ops")
-    except Exception as error:
-        return f"xformers cannot be imported: {type(error).__name__}: {_one_line(error)}"
-    return None
+    return row.costs(config, seq, batch=batch, scope=scope, mode=mode, itemsize=itemsize)
 
 
 def _entry_points() -> dict[str, str]:
     return {entry.name: entry.value for entry in importlib.metadata.entry_points(group=GROUP)}
 
 
-def _load(name: str, target: str) -> Builder:
-    where, _, attribute = target.rpartition(":")
-    try:
-        module = _import_file(where) if where.endswith(".py") else _import_module(where)
-    except UsageError:
-        raise
-    except Exception as error:
-        raise UsageError(
-            f"implementation '{name}': importing '{where}' raised {type(error).__name__}: "
-            f"{_one_line(error)}; expected it to import; correct or install what it needs"
-        ) from error
-    builder = getattr(module, attribute, None)
-    if not callable(builder):
-        known = [word for word, value in vars(module).items() if callable(value)]
-        state = "is not callable" if hasattr(module, attribute) else "does not exist"
-        raise UsageError(
-            f"implementation '{name}': '{attribute}' {state} in '{where}', expected a function "
-            f"(AttentionConfig) -> list of modules{did_you_mean(attribute, known)}; "
-            "name one after the colon"
-        )
-    return builder  # type: ignore[no-any-return]  # what was imported is checked above
+def _row(name: str, target: str) -> Implementation:
+    """Make the row of a builder, or rename the row, that `module:attribute` is."""
+    found = _load(name, target)
+    if isinstance(found, Implementation):
+        return replace(found, name=name)
+    return Implementation(name, found)
 
 
-def _import_module(where: str) -> ModuleType:
-    with _working_directory_on_path():
-        try:
-            return importlib.import_module(where)
-        except ModuleNotFoundError as error:
-            # one that the module itself imports is the module's failure, not a missing module
-            if not error.name or not f"{where}.".startswith(f"{error.name}."):
-                raise
-    raise UsageError(
-        f"module '{where}' was not found, expected an importable module; "
-        "install it, or give the path of a .py file"
-    )
+def _load(name: str, target: str) -> "Implementation | Builder":
+    what, expected = f"implementation '{name}'", "a function (AttentionConfig) -> list of modules"
 
+    def fits(found: object) -> bool:
+        return callable(found) or isinstance(found, Implementation)
 
-def _import_file(where: str) -> ModuleType:
-    path = Path(where).expanduser().resolve()
-    if not path.is_file():
-        raise UsageError(
-            f"file '{where}' was not found, expected a Python file; "
-            "correct the path (it is read from the working directory)"
-        )
-    # a name of its own, so that two files of one name do not replace each other
-    name = f"linbench_plugin_{path.stem}_{abs(hash(str(path))):x}"
-    found = importlib.util.spec_from_file_location(name, path)
-    if found is None or found.loader is None:
-        raise UsageError(f"file '{where}' cannot be loaded, expected a Python file; rename it *.py")
-    module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module
-    try:
-        found.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-@contextlib.contextmanager
-def _working_directory_on_path() -> Iterator[None]:
-    """Let `module:builder` name a file beside the user, as `python -m` does and a script does not.
-
-    Last on the path, so that nothing installed is hidden.
-    """
-    here = str(Path.cwd())
-    sys.path.append(here)
-    try:
-        yield
-    finally:
-        sys.path.remove(here)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return attribute_of(what, target, expected, fits)  # type: ignore[return-value]  # it fits

@@ -3,30 +3,28 @@
 import contextlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from linbench.cli.common import warn_if_busy
+from linbench.cli.grid import Grid, device_of
 
 if TYPE_CHECKING:
-    from linbench.gate import Gate, Limits
+    from linbench.run.record import Record
+    from linbench.studies.gate import Gate, Limits
 
 SUITE = "ci"
 MOST_ROUNDS = 108
 
 
 def measured_against(
-    ref: str,
-    suite: str | None,
-    settings: dict[str, Any],
-    limits: "Limits",
-    out: Path,
-    *,
-    quiet: bool,
+    ref: str, suite: str | None, grid: Grid, limits: "Limits", out: Path, *, quiet: bool
 ) -> "tuple[Gate, tuple[Path, Path]]":
     """Measure both versions round by round and judge them.
 
     Args:
         ref: The commit to hold the working tree against.
         suite: What to measure; None: the suite 'ci'.
-        settings: Flags that override it.
+        grid: Flags that override it.
         limits: How much worse the working tree may be.
         out: Folder for the two run files.
         quiet: Whether to show no progress.
@@ -35,56 +33,58 @@ def measured_against(
         The verdict, and the run files of candidate and reference.
 
     Raises:
-        UsageError: see `linbench.versions`.
+        UsageError: see `linbench.plan.versions`.
     """
-    from linbench import against, provenance, versions
-    from linbench import suite as suites
-    from linbench.cli.common import warn_if_busy
-    from linbench.cli.grid import device_of
     from linbench.cli.progress import Progress
     from linbench.executors.local import Local
-    from linbench.gate.verdicts import ALPHA
-    from linbench.journal import Journal
-    from linbench.probes import machine
-    from linbench.runner import Plan
-    from linbench.suite import expand
+    from linbench.plan import measure, provenance, versions
+    from linbench.plan import suite as suites
+    from linbench.plan.against import until_decided
+    from linbench.plan.schedule import Plan, Schedule
+    from linbench.run.journal import Journal
+    from linbench.run.runs import Run
+    from linbench.studies.gate.looks import Looks, looks_within
 
-    chosen = suites.load(suite or SUITE, {"rounds": MOST_ROUNDS, "budget": "5m", **settings})
+    chosen = suites.load(suite or SUITE, {"rounds": MOST_ROUNDS, "budget": "5m", **grid})
     device = device_of(chosen)
     name = provenance.run_id("gate")
     busy = warn_if_busy()
+    looks = Looks(limits, looks_within(chosen.rounds))
     with contextlib.ExitStack() as stack:
-        both = stack.enter_context(versions.beside(ref))
+        both = stack.enter_context(versions.checkout(ref))
         versions.check(chosen, both)
-        cases, _ = expand(chosen, device)
-        sides = []
+        cases, _ = suites.expand(chosen, device)
+        pools, journals = [], []
         for version, other, role in zip(both, both[::-1], ("reference", "candidate"), strict=True):
-            measure = stack.enter_context(
-                Local(
-                    chosen.plugins,
-                    {"keep_pages": chosen.keep_pages},
-                    chosen.case_timeout,
-                    version=version,
-                    not_from=other.root,
-                )
-            )
+            local = Local(chosen, device, version=version, forbidden_root=other.root)
+            pools.append(stack.enter_context(local))
             header = provenance.header(f"{name}-{role}", chosen, device, busy, version)
             journal = Journal.create(out / f"{name}-{role}.jsonl", header)
-            sides.append((measure, stack.enter_context(journal)))
-        # what the runner sees of a round is both versions together
+            journals.append(stack.enter_context(journal))
+
+        def judged() -> "Gate":
+            return looks.judge(*(Run(one.header, tuple(one.records)) for one in journals))
+
+        def keep(version: int, record: "Record") -> None:
+            journals[version].append(record)
+            if version == 1 or record.status not in ("ok", "skipped"):
+                progress.took(record)
+
+        # what the schedule sees of a round is both versions together
         plan = Plan(chosen.rounds, chosen.budget, 2 * chosen.case_timeout, seed=chosen.seed)
-        looks = against.looks_within(chosen.rounds)
-        progress = stack.enter_context(Progress(chosen, len(cases), quiet=quiet))
-        gate = against.measure(
+        schedule = Schedule(
             cases,
             plan,
-            against.Sides(sides[0], sides[1], limits, ALPHA, looks),
-            free_bytes=machine.free_bytes(device),
-            visiting=progress.visiting,
-            took=progress.took,
+            metrics=chosen.metrics,
+            cases_to_continue=until_decided(looks.looks, lambda: judged().undecided),
+            sure_only=True,
         )
+        progress = stack.enter_context(Progress(schedule, quiet=quiet))
+        measure.run_side_by_side(schedule, pools, keep, progress.visiting)
+        gate = judged()
     label = f"{both[1].label} against {both[0].label}, interleaved"
-    (_, reference), (_, candidate) = sides
-    if (commit := reference.header.git) and commit == candidate.header.git and not commit["dirty"]:
+    reference, candidate = journals
+    commit = reference.header.git
+    if commit and commit == candidate.header.git and not commit.dirty:
         label += ": the same commit without a change, so that only noise was compared"
     return replace(gate, notes=(*gate.notes, label)), (candidate.path, reference.path)

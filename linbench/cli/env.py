@@ -1,7 +1,6 @@
 """`linbench env`: the machine as linbench sees it, and how well it measures."""
 
 import json
-import statistics
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,8 +9,8 @@ import typer
 from linbench.cli.common import JsonOption
 
 if TYPE_CHECKING:
-    from linbench.analysis.noise import Floor
     from linbench.probes.quiet import Finding
+    from linbench.stats.noise import Floor
 
 
 def env(
@@ -61,25 +60,27 @@ def _a_a_test(pairs: int, *, show: bool) -> "Floor":
     """Measure one case twice a pair, each time in a fresh process."""
     from rich.progress import track
 
-    from linbench.analysis.noise import floor
-    from linbench.case import Case
     from linbench.errors import LinbenchError
     from linbench.executors.local import Local
+    from linbench.plan.measure import measure
+    from linbench.plan.suite import Suite
+    from linbench.run.case import Case
+    from linbench.stats.noise import floor
 
     case = Case(impl="sdpa", seq=1024)
     times: tuple[list[float], list[float]] = ([], [])
     begin = time.monotonic()
-    with Local([], {"keep_pages": True}, 60.0) as measure:
-        measure(case, 0)  # the first process after a start is slower than all others
+    with Local(Suite()) as pool:
+        measure(pool, case, 0)  # the first process after a start is slower than all others
         order = range(pairs)
         for pair in track(order, "A/A test", auto_refresh=False, disable=not show, transient=True):
             for side in (0, 1) if pair % 2 else (1, 0):  # neither is always the first
-                record = measure(case, pair)
+                record = measure(pool, case, pair)
                 if record.status != "ok":
                     raise LinbenchError(
                         f"the A/A test cannot be measured: {record.status}: {record.reason}"
                     )
-                times[side].append(statistics.median(record.seconds))
+                times[side].append(record.value("time") or 0.0)
     if show:
         print(
             f"A/A test: {pairs} pairs of {case.label} n={case.seq}, each time a fresh process, "
@@ -96,7 +97,7 @@ def _print_findings(seen: "list[Finding]") -> None:
 
 
 def _print_floor(floor: "Floor") -> None:
-    from linbench.analysis.numbers import ratio
+    from linbench.words import ratio
 
     print(
         f"\nnoise: pairs differ by {floor.spread:.1%} when it is quiet, "

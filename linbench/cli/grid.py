@@ -1,111 +1,104 @@
-"""The flags that say what to measure and how, for every verb that measures."""
+"""The flags that say what to measure and how, derived once from the suite's fields."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
-if TYPE_CHECKING:
-    from linbench.suite import Suite
+from linbench import tasks
+from linbench.errors import LinbenchError, UsageError
+from linbench.plan import suite as suites
+from linbench.plan.suite import GRID, Suite
 
-GRID = "Grid"
-HOW = "How to measure"
+Grid = Mapping[str, Any]
+"""The settings among the flags that were given, by name."""
 
-
-def _axis(text: str, default: str | None = None) -> Any:
-    return typer.Option(
-        help=text + (f" [default: {default}]" if default else ""), rich_help_panel=GRID
-    )
-
-
-def _how(text: str, default: str | None = None) -> Any:
-    return typer.Option(
-        help=text + (f" [default: {default}]" if default else ""), rich_help_panel=HOW
-    )
+NO_GRID: Grid = {}
+PARAMETER = "grid"
 
 
-ImplOption = Annotated[
-    list[str] | None,
-    _axis(
-        "Implementations; your own as NAME=module:builder or NAME=file.py:builder, "
-        "with @k at the end if it takes k.",
-        "vanilla,sdpa,linformer",
-    ),
-]
-SeqOption = Annotated[
-    str | None,
-    _axis("Sequence lengths n: 512..65536 doubles, A..B*4, A..B+1024, commas.", "512..65536"),
-]
-KOption = Annotated[
-    str | None,
-    _axis("Projected dimensions: 128,256, n/4, per layer 256/128/64 or 256:64.", "128,256"),
-]
-SharingOption = Annotated[str | None, _axis("none, headwise, kv, layerwise.", "headwise")]
-ProjectionOption = Annotated[str | None, _axis("linear, jl, mean, max, conv.", "linear")]
-OrderOption = Annotated[str | None, _axis("auto, project_first, compress_first.", "auto")]
-ScopeOption = Annotated[
-    str | None,
-    _axis("layer (with its four projections), core (attention alone), encoder.", "layer"),
-]
-ModeOption = Annotated[str | None, _axis("forward, forward_backward.", "forward")]
-DModelOption = Annotated[str | None, _axis("Model width.", "256")]
-HeadsOption = Annotated[str | None, _axis("Attention heads h.", "4")]
-LayersOption = Annotated[str | None, _axis("Layers, at scope encoder.", "1")]
-BatchOption = Annotated[str | None, _axis("Sequences in a batch.", "1")]
-TokensOption = Annotated[str | None, _axis("Tokens in a batch: batch = tokens / n.")]
-DtypeOption = Annotated[str | None, _axis("float32, float64, float16, bfloat16.", "float32")]
-TaskOption = Annotated[
-    str | None,
-    _axis(
-        "efficiency (time, memory, energy of a call), max_batch (the largest batch that fits).",
-        "efficiency",
-    ),
-]
-MemoryLimitOption = Annotated[
-    str | None,
-    _axis("What the batch of task max_batch must fit: 16GB, 8GiB (both of 1024³ bytes).", "16GB"),
-]
-DeviceOption = Annotated[str | None, _how("auto, cpu, cuda.", "auto")]
-CompileOption = Annotated[
-    bool | None, typer.Option("--compile", help="Use torch.compile.", rich_help_panel=HOW)
-]
-RoundsOption = Annotated[int | None, _how("Most rounds of a case, each a fresh process.", "5")]
-BudgetOption = Annotated[str | None, _how("Time for the whole sweep, or none.", "5m")]
-CaseTimeoutOption = Annotated[str | None, _how("Limit of one round of one case.", "60s")]
-PrecisionOption = Annotated[
-    str | None,
-    _how("From the 6th round on, end a case whose 95 % interval is this tight.", "3%"),
-]
-KeepPagesOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--keep-pages/--return-pages",
-        help="Whether the C library keeps freed pages while timing. [default: keep-pages]",
-        rich_help_panel=HOW,
-    ),
-]
-SeedOption = Annotated[int | None, _how("Of weights, inputs and order.", "0")]
+def with_grid(
+    command: Callable[..., None], *, defaults: Mapping[str, str] | None = None
+) -> Callable[..., None]:
+    """Give a command every flag that makes a grid, in place of its parameter `grid`.
 
-GRID_FLAGS = (
-    "impl", "seq", "k", "sharing", "projection", "order", "scope", "mode", "d_model", "heads",
-    "layers", "batch", "tokens", "dtype", "task", "memory_limit",
-)  # fmt: skip
-OTHER_FLAGS = (
-    "device", "compile", "rounds", "budget", "case_timeout", "precision", "keep_pages", "seed",
-)  # fmt: skip
+    Args:
+        command: What gets the settings that were given, as `grid`.
+        defaults: What the help says of defaults that differ from the suite's.
+    """
+    flags = {name: _flag(name, field, defaults or {}) for name, field in _fields().items()}
+    signature = inspect.signature(command)
+    own = list(signature.parameters.values())
+    at = [parameter.name for parameter in own].index(PARAMETER)
+
+    @functools.wraps(command)
+    def with_flags(**given: Any) -> None:
+        asked = {name: given.pop(name) for name in flags}
+        grid = {name: value for name, value in asked.items() if value not in (None, [])}
+        command(**given, **{PARAMETER: grid})
+
+    parameters = [*own[:at], *flags.values(), *own[at + 1 :]]
+    with_flags.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
+    with_flags.__annotations__ = {one.name: one.annotation for one in parameters}
+    return with_flags
 
 
-def given(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings among the flags that were given; a verb need not have all of them."""
-    settings = {
-        name: params.get("compile_" if name == "compile" else name)
-        for name in (*GRID_FLAGS, *OTHER_FLAGS)
-    }
-    settings["impl"] = settings["impl"] or None
-    return {name: value for name, value in settings.items() if value is not None}
+def _fields() -> dict[str, FieldInfo]:
+    """Return the fields that are flags: the suite's, and those of tasks' settings."""
+    found = {name: field for name, field in Suite.model_fields.items() if field.description}
+    for name in [*tasks.names(), *_plugged_in(sys.argv)]:
+        try:
+            settings = tasks.find(name).settings
+        except LinbenchError:
+            continue  # told when it is asked for
+        for key, field in suites.keys_of(settings).items() if settings else ():
+            found.setdefault(key, _field_of(settings, field))
+    return found
 
 
-def choose(suite: str | None, settings: dict[str, Any]) -> "Suite":
+def _field_of(settings: type[BaseModel] | None, name: str) -> FieldInfo:
+    assert settings
+    return settings.model_fields[name]
+
+
+def _plugged_in(argv: list[str]) -> list[str]:
+    """Plug in the tasks that a command line names, so that their settings are flags of it."""
+    names = []
+    for flag, value in zip(argv, [*argv[1:], ""], strict=True):
+        joined = value if flag == "--task" else flag.removeprefix("--task=")
+        for spec in joined.split(",") if flag.startswith("--task") else ():
+            try:
+                names.append(tasks.plug_in(spec))
+            except LinbenchError:
+                continue  # told when the suite is read
+    return names
+
+
+def _flag(name: str, field: FieldInfo, defaults: Mapping[str, str]) -> inspect.Parameter:
+    """Make the parameter of a field; left out it is None, so that suites keep what they say."""
+    extra = field.json_schema_extra
+    more = extra if isinstance(extra, dict) else {}
+    default = None if field.is_required() else field.default
+    shown = defaults.get(name) or more.get("shown", None if default is None else str(default))
+    text = (field.description or "") + (f" [default: {shown}]" if shown else "")
+    kind: Any = str
+    if more.get("repeats"):
+        kind = list[str]
+    elif field.annotation in (bool, int):
+        kind = field.annotation
+    names = [str(more["flags"])] if "flags" in more else []
+    option = typer.Option(*names, help=text, rich_help_panel=str(more.get("panel", GRID)))
+    annotation = Annotated[kind | None, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None,
+                             annotation=annotation)  # fmt: skip
+
+
+def choose(suite: str | None, grid: Grid) -> Suite:
     """Return the suite of that name with the flags in its place, or the flags alone.
 
     Without either it is the suite 'scaling'.
@@ -113,20 +106,23 @@ def choose(suite: str | None, settings: dict[str, Any]) -> "Suite":
     Raises:
         UsageError: no such suite, or a setting that is not valid.
     """
-    from linbench import suite as suites
-
-    if suite is None and not any(name in settings for name in GRID_FLAGS):
+    if suite is None and not any(_spans_grid(name) for name in grid):
         suite = "scaling"
-    return suites.read(settings) if suite is None else suites.load(suite, settings)
+    return suites.read(grid) if suite is None else suites.load(suite, grid)
 
 
-def device_of(suite: "Suite") -> str:
+def _spans_grid(name: str) -> bool:
+    field = Suite.model_fields.get(name)
+    extra = field.json_schema_extra if field else None
+    return not isinstance(extra, dict) or extra.get("panel") == GRID
+
+
+def device_of(suite: Suite) -> str:
     """Return what a suite's device comes to on this machine: `cpu` or `cuda`.
 
     Raises:
         UsageError: CUDA is asked for and not there.
     """
-    from linbench.errors import UsageError
     from linbench.probes import machine
 
     if suite.device == "cpu":

@@ -1,21 +1,22 @@
 """`linbench history`: every series against the commits that runs measured, with its steps."""
 
 import json
-import re
 import statistics
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from linbench.cli.common import RESULTS, JsonOption, ResultsOption, console, find_run
+from linbench.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from linbench.analysis.history import History
-    from linbench.analysis.tracks import Quantity, Track
-    from linbench.analysis.visits import Commit
+    from rich.table import Table
+
+    from linbench.studies.history.history import History
+    from linbench.studies.history.tracks import Track
 
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 40  # characters of a line of runs
@@ -25,11 +26,11 @@ _LEAST = 0.1  # of a value: what is smaller does not fill the height of a line o
 def history(
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUN...", help="Paths, names or 'latest'; the order is no matter."),
+        typer.Argument(metavar="RUN...", help="Paths, names or 'latest', in any order."),
     ],
     metric: Annotated[
-        Literal["time", "memory", "exponent"] | None,
-        typer.Option(help="Only this; by default all three."),
+        str | None,
+        typer.Option(help="Only this metric of the runs, or 'exponent'; by default all of them."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -38,7 +39,7 @@ def history(
     json_: JsonOption = False,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Follow time, memory and exponents over the commits of many runs, with steps dated.
+    """Follow every metric, and exponents, over the commits of many runs, with steps dated.
 
     Runs stand in the order of their commits where the repository at hand (the folder the command
     is given in) knows them all, else in the order they were made. Several runs of a commit are
@@ -47,88 +48,66 @@ def history(
     machine in a hundred. It takes 8 runs to tell a step from noise; bytes counted by an allocator
     have none, and tell at once.
 
-    A step fails nothing, the exit code is 0: deciding is the gate's.
+    Steps never fail a build (the exit code is 0); use `linbench gate` for that.
 
     Example: linbench history results/*.jsonl --metric time
     """
-    from linbench.analysis.history import histories_of, to_json
-    from linbench.analysis.tables import load_all
-    from linbench.analysis.tracks import QUANTITIES
+    from linbench.run.metrics import KNOWN
+    from linbench.run.runs import Runs
+    from linbench.studies.history.history import histories_of, to_json
+    from linbench.studies.history.tracks import EXPONENT
+    from linbench.studies.history.visits import commits_of
 
-    headers, frame = load_all([find_run(run, results) for run in runs])
-    found = histories_of(headers, frame, commits_of(headers))
-    quantities = [one for one in QUANTITIES if metric in (None, one)]
+    read = Runs.read([find_run(run, results) for run in runs])
+    known = list(dict.fromkeys([*KNOWN, *(one.name for one in read.metrics), EXPONENT]))
+    if metric is not None and metric not in known:
+        raise UsageError(
+            f"--metric '{metric}' is not in these runs, expected one of {', '.join(known)}"
+            f"{did_you_mean(metric, known)}"
+        )
+    found = histories_of(read, commits_of(read))
+    if metric is not None:
+        found = [replace(one, shown=(metric,)) for one in found]
     if json_:
-        said = {"histories": [to_json(one, quantities) for one in found]}
+        said = {"histories": [to_json(one) for one in found]}
         print(json.dumps(said, indent=2, allow_nan=False))
         return
     if len(found) > 1:
         print(f"{len(found)} machines, a history each: their times do not compare\n")
     for one in found:
-        _print(one, quantities)
+        _print(one)
     if out is not None:
-        _write(found, quantities, out)
+        _write(found, out)
 
 
-def commits_of(headers: Sequence[Mapping[str, Any]]) -> "dict[str, Commit]":
-    """Ask the repository at hand for the commits that runs measured.
-
-    Args:
-        headers: The headers of the runs.
-
-    Returns:
-        What it knows by hash; nothing outside a repository, or without git.
-    """
-    from linbench.analysis.visits import Commit
-
-    asked = {(header.get("git") or {}).get("commit") for header in headers}
-    # a run file may come from anywhere: what is no full hash might be an option of git
-    hashes = sorted(one for one in asked if one and re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", one))
-    if not hashes:
-        return {}
-    words = ("log", "--topo-order", "--reverse", "--ignore-missing", "--format=%H%x09%cI%x09%s")
-    try:
-        done = subprocess.run(
-            ["git", *words, *hashes, "--"],
-            capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    lines = [line.split("\t", 2) for line in done.stdout.split("\n")]
-    return {
-        line[0]: Commit(place, line[1], line[2])
-        for place, line in enumerate(lines)
-        if line[0] in hashes
-    }
-
-
-def _print(found: "History", quantities: "Sequence[Quantity]") -> None:
-    from linbench.report.history import by_problem
-    from linbench.report.steps import heading, sentences
+def _print(found: "History") -> None:
+    from linbench.studies.history.section import by_problem
+    from linbench.studies.history.sentences import heading, sentences
 
     screen = console()
     screen.print(heading(found))
-    for quantity in quantities:
+    for quantity in found.shown:
         for tracks in by_problem(found.of(quantity)):
-            screen.print(f"\n{quantity}, {tracks[0].at}", style="bold")
+            screen.print(f"\n{quantity}, {tracks[0].key.problem_label}", style="bold")
             screen.print(_table(found, tracks))
     screen.print()
-    for sentence in sentences(found, quantities):
+    for sentence in sentences(found):
         screen.print(f"- {sentence.replace('**', '')}")
     screen.print()
 
 
-def _table(found: "History", tracks: "Sequence[Track]") -> Any:
+def _table(found: "History", tracks: "Sequence[Track]") -> "Table":
     from rich.table import Table
 
-    from linbench.report.history import COLUMNS, rows_of
+    from linbench.studies.history.section import COLUMNS, STEPS, row_of, steps_of
 
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in (COLUMNS[0], "runs, oldest first", *COLUMNS[1:]):
-        numeric = column in COLUMNS[1:5]
+    for column in (COLUMNS[0], "runs, oldest first", *COLUMNS[1:], STEPS):
+        numeric = column in COLUMNS[1:]
         table.add_column(column, justify="right" if numeric else "left", no_wrap=not numeric)
-    for track, (series, *rest, steps) in zip(tracks, rows_of(found, tracks), strict=True):
-        table.add_row(series, line_of_runs(track), *rest, steps.replace("; ", "\n"))
+    for track in tracks:
+        series, *rest = map(str, row_of(track))
+        table.add_row(series, line_of_runs(track), *rest, "\n".join(steps_of(found, track)))
     return table
 
 
@@ -158,14 +137,14 @@ def line_of_runs(track: "Track") -> str:
     return text
 
 
-def _write(found: "Sequence[History]", quantities: "Sequence[Quantity]", out: Path) -> None:
+def _write(found: "Sequence[History]", out: Path) -> None:
     from linbench.report import html, markdown
-    from linbench.report.content import Report
-    from linbench.report.history import section_of
-    from linbench.report.steps import heading, sentences
+    from linbench.report.content import Report, Sentence
+    from linbench.studies.history.section import section_of
+    from linbench.studies.history.sentences import heading, sentences
 
-    said = [sentence for one in found for sentence in (heading(one), *sentences(one, quantities))]
-    sections = tuple(section_of(one, quantities) for one in found)
-    report = Report("History", tuple(said), sections)
+    said = [text for one in found for text in (heading(one), *sentences(one))]
+    sections = tuple(section_of(one) for one in found)
+    report = Report("History", tuple(map(Sentence, said)), sections)
     for write in (markdown.write, html.write):
         print(write(report, out / "history"))

@@ -1,4 +1,4 @@
-"""`linbench paper`: a run beside Table 3 of the Linformer paper."""
+"""`linbench paper`: runs beside Table 3 of the Linformer paper."""
 
 import json
 from typing import TYPE_CHECKING, Annotated
@@ -11,33 +11,36 @@ from linbench.errors import RunFileError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from linbench.analysis.paper import Comparison, Saved
+    from linbench.studies.paper.table3 import Saved, Table3
 
 
 def paper(
-    run: Annotated[str, typer.Argument(help="A run: a path, a name, or latest.")],
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="RUN...", help="A path, a name or 'latest' (the default)."),
+    ] = None,
     results: ResultsOption = RESULTS,
     json_: JsonOption = False,
 ) -> None:
-    """Hold a run against Table 3 of the Linformer paper: time and memory saved, cell by cell.
+    """Hold runs against Table 3 of the Linformer paper: time and memory saved, cell by cell.
 
     Ours stand with 95 % intervals beside the paper's numbers, over vanilla and over the best exact
-    implementation, then what was not measured and why, and what can be compared at all. The run
-    must hold Linformer with layerwise sharing and an exact implementation; the suite paper-table3
-    measures the whole table.
+    implementation, then what was found, and what was not measured and why. A run must hold
+    Linformer with layerwise sharing and an exact implementation; the suite paper-table3 measures
+    the whole table. docs/paper.md says how the paper's numbers read.
 
     Example: linbench paper latest
     """
-    from linbench.analysis.paper import comparisons, to_json
-    from linbench.record import load
-    from linbench.report import paper as text
+    from linbench.run.runs import Runs
+    from linbench.studies.paper import section
+    from linbench.studies.paper.table3 import tables_of, to_json
 
-    path = find_run(run, results)
-    header, frame = load(path)
-    found = comparisons(frame)
+    paths = [find_run(run, results) for run in runs or ["latest"]]
+    read = Runs.read(paths)
+    found = tables_of(read)
     if not found:
         raise RunFileError(
-            f"run '{path}' has nothing of Table 3, expected a forward pass of linformer with "
+            f"run '{paths[0]}' has nothing of Table 3, expected a forward pass of linformer with "
             "layerwise sharing and of an exact implementation; measure them with "
             "'linbench sweep paper-table3'"
         )
@@ -45,18 +48,18 @@ def paper(
         print(json.dumps(to_json(found), allow_nan=False))
         return
     out = console()
-    for one in found:
-        out.print(f"{one.panel.label}, run {one.panel.run_id}\n", style="bold")
-        for saved in text.compared(one):
+    for table in found:
+        out.print(f"{table.panel.label}, run {table.panel.run_id}\n", style="bold")
+        for saved in section.compared(table):
             for best in (False, True):
-                title = text.over_best(one, saved) if best else text.over_vanilla(saved)
+                title = section.over_best(table, saved) if best else section.over_vanilla(saved)
                 out.print(title, style="bold")
-                out.print(_table(one, saved, best=best))
+                out.print(_grid(table, saved, best=best))
                 print()
         for heading, lines in (
-            ("found", text.findings(one)),
-            ("not measured", text.missing(one)),
-            ("what can be compared", text.notes(one, header)),
+            ("found", section.findings(table)),
+            ("not measured", section.missing(table)),
+            ("what was compared", section.notes(table, read.header(table.panel.run_id))),
         ):
             if lines:
                 out.print(heading, style="bold")
@@ -65,16 +68,18 @@ def paper(
             print()
 
 
-def _table(one: "Comparison", saved: "Saved", *, best: bool) -> "Table":
+def _grid(table: "Table3", saved: "Saved", *, best: bool) -> "Table":
     from rich.table import Table
 
-    from linbench.report.paper import grid
+    from linbench.studies.paper.section import grid
 
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for name in ("n", *(f"k={k}" for k in one.ks)):
-        table.add_column(name, no_wrap=True)
-    for n, cells in grid(one, saved, best=best):
-        # two lines a cell, or five of them would not fit a terminal
-        texts = (f"{value} {beside}\n{grounds}".strip() for value, grounds, beside in cells)
-        table.add_row(str(n), *texts)
-    return table
+    screen = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for name in ("n", *(f"k={k}" for k in table.ks)):
+        screen.add_column(name, no_wrap=True)
+    for n, entries in grid(table, saved, best=best):
+        # two lines an entry, or five of them would not fit a terminal
+        texts = (
+            f"{one.value} {one.beside}\n{one.grounds}".strip() if one else "" for one in entries
+        )
+        screen.add_row(str(n), *texts)
+    return screen

@@ -9,22 +9,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from linbench.case import Case
-from linbench.record import Record
-from linbench.runner import State
-from linbench.suite import Suite
+from linbench.plan.schedule import Schedule, Visit
+from linbench.run.record import Record
 
 
 class Progress:
-    """Shows where a sweep is. `visiting` and `took` are what the runner calls."""
+    """Shows where a sweep is. `visiting` and `took` are what its loop calls."""
 
-    def __init__(self, suite: Suite, cases: int, *, quiet: bool) -> None:
-        """Prepare to show a sweep of so many cases."""
-        self._visits = cases * suite.rounds
+    def __init__(self, schedule: Schedule, *, quiet: bool) -> None:
+        """Prepare to show a sweep."""
+        self._schedule = schedule
         self._console = Console(stderr=True, quiet=quiet)
         self._bar: Bar | None = None
         self._round = -1
-        self._suite = suite
         self._terminal = self._console.is_terminal and not quiet
 
     def __enter__(self) -> Self:
@@ -42,28 +39,28 @@ class Progress:
                 auto_refresh=False,
                 transient=True,
             )
+            total = len(self._schedule.cases) * self._schedule.plan.rounds
             self._task = self._bar.add_task(
-                "", total=self._visits, round=1, left="?", case="loading torch"
+                "", total=total, round=1, left="?", case="loading torch"
             )
             self._bar.start()
             self._bar.refresh()
         return self
 
-    def visiting(self, case: Case, round_: int, state: State, waiting: list[Case]) -> None:
+    def visiting(self, visit: Visit) -> None:
         """Show the case that is next and the time left."""
-        left = self._left(case, round_, state, waiting)
+        left = _clock(self._schedule.remaining_s)
         if self._bar:
-            self._bar.update(
-                self._task, round=round_ + 1, left=left, case=f"{case.label} n={case.seq}"
-            )
+            case = f"{visit.case.label} n={visit.case.seq}"
+            self._bar.update(self._task, round=visit.round + 1, left=left, case=case)
             self._bar.refresh()
-        elif round_ != self._round:
+        elif visit.round != self._round:
             self._console.print(
-                f"round {round_ + 1} of at most {self._suite.rounds}: {len(waiting) + 1} cases, "
-                f"{state.spent_s:.0f} s spent, {left} left",
+                f"round {visit.round + 1} of at most {self._schedule.plan.rounds}: "
+                f"{self._schedule.spent_s:.0f} s spent, {left} left",
                 highlight=False,
             )
-        self._round = round_
+        self._round = visit.round
 
     def took(self, record: Record) -> None:
         """Count a record; one that did not end well is shown at once."""
@@ -76,16 +73,6 @@ class Progress:
                 markup=False,
             )
 
-    def _left(self, case: Case, round_: int, state: State, waiting: list[Case]) -> str:
-        """Estimate the time left: this round's predictions, then as many of what is alive."""
-        predict = state.predictor.predict
-        now_s = sum(predict(c).round_s for c in (case, *waiting))
-        all_s = now_s + sum(m.round_s for m in state.predictor.measured.values())
-        later = self._suite.rounds - round_ - 1
-        left_s = now_s + later * (all_s if round_ == 0 else now_s)
-        left_s = max(0.0, min(left_s, state.left_s()))
-        return "?" if not math.isfinite(left_s) else f"{int(left_s) // 60}:{int(left_s) % 60:02d}"
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -96,3 +83,10 @@ class Progress:
         if self._bar:
             self._bar.stop()
         sys.stderr.flush()
+
+
+def _clock(seconds: float) -> str:
+    """Write a time as minutes and seconds, `?` where there is no end."""
+    if not math.isfinite(seconds):
+        return "?"
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from linbench.cli.common import RESULTS, ResultsOption, find_run
-from linbench.cli.history import commits_of
 from linbench.errors import UsageError, did_you_mean
 
 FORMATS = ("md", "html")
@@ -24,7 +23,7 @@ def report(
         typer.Option(
             "--format",
             help="What to write: md (Markdown with PNG figures), html (one file with charts to "
-            "explore, needs no network), or both.",
+            "explore, works offline), or both.",
         ),
     ] = "md,html",
     results: ResultsOption = RESULTS,
@@ -40,13 +39,12 @@ def report(
     Example: linbench report latest --out reports
     """
     formats = _formats(format_)
-    from linbench.analysis.tables import load_all
     from linbench.report import html, markdown
-    from linbench.report.assemble import report_of
+    from linbench.run.runs import Runs
+    from linbench.studies import report_of
 
     paths = [find_run(run, results) for run in runs]
-    headers, frame = load_all(paths)
-    made = report_of(headers, frame, commits_of(headers))
+    made = report_of(Runs.read(paths))
     writers = {"md": markdown.write, "html": html.write}
     for name in formats:
         print(writers[name](made, out / paths[0].stem))

@@ -3,80 +3,34 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from linbench.cli.common import warn_if_busy
-from linbench.cli.grid import (
-    BatchOption,
-    BudgetOption,
-    CaseTimeoutOption,
-    CompileOption,
-    DeviceOption,
-    DModelOption,
-    DtypeOption,
-    HeadsOption,
-    ImplOption,
-    KeepPagesOption,
-    KOption,
-    LayersOption,
-    MemoryLimitOption,
-    ModeOption,
-    OrderOption,
-    PrecisionOption,
-    ProjectionOption,
-    RoundsOption,
-    ScopeOption,
-    SeedOption,
-    SeqOption,
-    SharingOption,
-    TaskOption,
-    TokensOption,
-    choose,
-    device_of,
-    given,
-)
+from linbench.cli.common import find_run, warn_if_busy
+from linbench.cli.grid import NO_GRID, Grid, choose, device_of, with_grid
+from linbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from linbench.case import Case
-    from linbench.journal import Journal
-    from linbench.record import Record
-    from linbench.suite import Suite
+    from linbench.executors.local import Local
+    from linbench.plan.schedule import Plan
+    from linbench.plan.suite import Suite
+    from linbench.run.case import Case
+    from linbench.run.journal import Journal
+    from linbench.run.record import Record
 
 MOST_LETTERS = 100
+RESUMABLE = ("budget", "case_timeout")
+"""Settings that a run may go on with otherwise than it began."""
 
 
+@with_grid
 def sweep(
-    ctx: typer.Context,
     suite: Annotated[
         str | None,
         typer.Argument(help="A suite: a .toml file or a name ('linbench list suites')."),
     ] = None,
-    impl: ImplOption = None,
-    seq: SeqOption = None,
-    k: KOption = None,
-    sharing: SharingOption = None,
-    projection: ProjectionOption = None,
-    order: OrderOption = None,
-    scope: ScopeOption = None,
-    mode: ModeOption = None,
-    d_model: DModelOption = None,
-    heads: HeadsOption = None,
-    layers: LayersOption = None,
-    batch: BatchOption = None,
-    tokens: TokensOption = None,
-    dtype: DtypeOption = None,
-    task: TaskOption = None,
-    memory_limit: MemoryLimitOption = None,
-    device: DeviceOption = None,
-    compile_: CompileOption = None,
-    rounds: RoundsOption = None,
-    budget: BudgetOption = None,
-    case_timeout: CaseTimeoutOption = None,
-    precision: PrecisionOption = None,
-    keep_pages: KeepPagesOption = None,
-    seed: SeedOption = None,
+    grid: Grid = NO_GRID,
     out: Annotated[Path, typer.Option(help="Folder for the run file.")] = Path("results"),
     name: Annotated[
         str | None, typer.Option(help="Name of the run. [default: suite and UTC time]")
@@ -85,7 +39,10 @@ def sweep(
         str | None, typer.Option(help="Go on with an interrupted run: a path, a name, or latest.")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Resume though machine or code differ (recorded).")
+        bool,
+        typer.Option(
+            "--force", help="Resume even if machine or code changed (noted in the run file)."
+        ),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show cases and predictions, measure nothing.")
@@ -104,11 +61,10 @@ def sweep(
     - `linbench sweep --impl sdpa,linformer --k 128,n/4 --scope core --dry-run`
     - `linbench sweep --impl sdpa,mine=attention.py:build --seq 1024..8192`
     """
-    settings = given(ctx.params)
     if resume:
-        _resume(resume, suite, settings, out, force=force, as_json=json_)
+        _resume(resume, suite, grid, out, force=force, as_json=json_)
         return
-    chosen = choose(suite, settings)
+    chosen = choose(suite, grid)
     if dry_run:
         _dry_run(chosen, as_json=json_)
     else:
@@ -116,10 +72,10 @@ def sweep(
 
 
 def _new(suite: "Suite", out: Path, name: str | None, *, as_json: bool) -> None:
-    from linbench import provenance
-    from linbench.errors import UsageError
-    from linbench.journal import Journal
-    from linbench.suite import check_plugins, expand
+    from linbench.executors.local import Local
+    from linbench.plan import provenance
+    from linbench.plan.suite import check_plugins, expand
+    from linbench.run.journal import Journal
 
     device = device_of(suite)
     check_plugins(suite)
@@ -131,30 +87,28 @@ def _new(suite: "Suite", out: Path, name: str | None, *, as_json: bool) -> None:
             "digits and dashes"
         )
     busy = warn_if_busy()
-    with _executor(suite) as measure:  # loads torch while the parent goes on
+    with Local(suite, device) as pool:  # loads torch while the parent goes on
         header = provenance.header(run_id, suite, device, busy)
         with Journal.create(out / f"{run_id}.jsonl", header) as journal:
-            _measure(suite, cases, left_out, journal, measure, as_json=as_json)
+            _measure(suite, cases, left_out, journal, pool, as_json=as_json)
 
 
 def _resume(
-    run: str, suite: str | None, settings: dict[str, Any], out: Path, *, force: bool, as_json: bool
+    run: str, suite: str | None, grid: Grid, out: Path, *, force: bool, as_json: bool
 ) -> None:
-    from linbench import provenance
-    from linbench.cli.common import find_run
-    from linbench.errors import UsageError
-    from linbench.journal import Journal
-    from linbench.suite import check_plugins, expand, read
+    from linbench.executors.local import Local
+    from linbench.plan import provenance
+    from linbench.plan.suite import check_plugins, expand, read
+    from linbench.run.journal import Journal
 
-    allowed = {"budget", "case_timeout"}
-    if suite or not set(settings) <= allowed:
+    if suite or not set(grid) <= set(RESUMABLE):
         raise UsageError(
             "--resume goes on with the run's own grid; give no suite and no flag but --budget, "
             "--case-timeout and --force"
         )
     path = find_run(run, out)
     with Journal.reopen(path) as journal:
-        chosen = read({**journal.header.suite, **settings})
+        chosen = read({**journal.header.suite, **grid})
         check_plugins(chosen)
         device = journal.header.device or "cpu"
         cases, left_out = expand(chosen, device)
@@ -165,24 +119,18 @@ def _resume(
                 "them knowingly with --force"
             )
         note = [f"resumed with --force: {difference}" for difference in differs]
-        note += [f"resumed with --{key.replace('_', '-')} {new}" for key, new in settings.items()]
+        note += [f"resumed with --{key.replace('_', '-')} {new}" for key, new in grid.items()]
         if busy := warn_if_busy():
             note.append(busy)
-        with _executor(chosen) as measure:
+        with Local(chosen, device) as pool:
             _measure(
-                chosen, cases, left_out, journal, measure,
-                as_json=as_json, note=note, reconsider=bool(settings),
+                chosen, cases, left_out, journal, pool,
+                as_json=as_json, note=note, retry_skipped=bool(grid),
             )  # fmt: skip
 
 
-def _executor(suite: "Suite") -> Any:
-    from linbench.executors.local import Local
-
-    return Local(suite.plugins, {"keep_pages": suite.keep_pages}, suite.case_timeout)
-
-
-def _plan(suite: "Suite") -> Any:
-    from linbench.runner import Plan
+def _plan(suite: "Suite") -> "Plan":
+    from linbench.plan.schedule import Plan
 
     return Plan(suite.rounds, suite.budget, suite.case_timeout, suite.precision, suite.seed)
 
@@ -192,39 +140,33 @@ def _measure(
     cases: "list[Case]",
     left_out: dict[str, str],
     journal: "Journal",
-    measure: Any,
+    pool: "Local",
     *,
     as_json: bool,
     note: list[str] | None = None,
-    reconsider: bool = False,
+    retry_skipped: bool = False,
 ) -> None:
     """Run the sweep into a journal, show its progress and its closing table, and exit by status."""
-    from linbench import runner
     from linbench.cli.progress import Progress
     from linbench.cli.tables import closing, closing_json
-    from linbench.probes import machine
+    from linbench.plan import measure
+    from linbench.plan.schedule import Schedule
 
-    def measured(case: "Case", round_: int) -> Any:
-        record = measure(case, round_)
-        return record.model_copy(update={"warnings": [*record.warnings, *note]}) if note else record
+    schedule = Schedule(
+        cases, _plan(suite),
+        metrics=suite.metrics, done=journal.records, retry_skipped=retry_skipped,
+    )  # fmt: skip
 
     def keep(record: "Record") -> None:
+        if note and record.status != "skipped":
+            record = record.model_copy(update={"warnings": [*record.warnings, *note]})
         journal.append(record)
         progress.took(record)
 
     interrupted = False
-    with Progress(suite, len(cases), quiet=as_json) as progress:
+    with Progress(schedule, quiet=as_json) as progress:
         try:
-            runner.run(
-                cases,
-                _plan(suite),
-                measured,
-                keep,
-                free_bytes=machine.free_bytes(cases[0].device),
-                reconsider=reconsider,
-                done=journal.records,
-                visiting=progress.visiting,
-            )
+            measure.run(schedule, pool, keep, progress.visiting)
         except KeyboardInterrupt:
             interrupted = True
     if as_json:
@@ -243,15 +185,17 @@ def _measure(
 
 
 def _dry_run(suite: "Suite", *, as_json: bool) -> None:
-    from linbench import runner
     from linbench.cli.tables import predictions, predictions_json
+    from linbench.plan.schedule import Schedule, Slot
+    from linbench.plan.suite import check_plugins, expand
     from linbench.probes import machine
-    from linbench.suite import check_plugins, expand
 
     check_plugins(suite)
-    cases, left_out = expand(suite, device_of(suite))
+    device = device_of(suite)
+    cases, left_out = expand(suite, device)
     rate = machine.matrix_product_rate()
-    rows = runner.foresee(cases, _plan(suite), machine.free_bytes(cases[0].device), rate)
+    schedule = Schedule(cases, _plan(suite), flops_per_s=rate)
+    rows = schedule.foreseen(Slot(free_bytes=machine.free_bytes(device)))
     if as_json:
         print(json.dumps(predictions_json(rows, left_out)))
     else:

@@ -1,59 +1,85 @@
 """Measure on this machine: each round of a case in a fresh process, with limits and a timeout."""
 
+import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from linbench.case import Case
+from pydantic import ValidationError
+
+from linbench import git
 from linbench.errors import LinbenchError
+from linbench.executors import worker
+from linbench.plan.schedule import Slot
+from linbench.plan.suite import Suite
+from linbench.plan.versions import Version
 from linbench.probes import machine
-from linbench.record import Record
-from linbench.versions import Version, git_environment
+from linbench.run.case import Case
+from linbench.run.formats import schema1
+from linbench.run.record import Record
 
 SHARE_OF_FREE_MEMORY = 0.9
 """A worker may take this share of what is free; past it allocation fails, nothing is killed."""
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A visit that is being measured."""
+
+    case: Case
+    round: int
+    kills: int | None
+    started: datetime
+    begin: float
+
+
 class Local:
-    """Measures rounds of cases one at a time; use as a context manager, call with case and round.
+    """A pool with one place: this machine. Use it as a context manager.
 
     A server process loads torch once and forks a worker for each round. It starts at once and loads
-    while the caller goes on; the first call waits for it.
+    while the caller goes on; the first visit waits for it.
     """
 
     def __init__(
         self,
-        plugins: Sequence[str],
-        options: dict[str, Any],
-        case_timeout_s: float,
+        suite: Suite,
+        device: str = "cpu",
         version: Version | None = None,
-        not_from: Path | None = None,
+        forbidden_root: Path | None = None,
     ) -> None:
         """Prepare to measure.
 
         Args:
-            plugins: Specs of plug-ins, `NAME=module:builder`, loaded in each worker.
-            options: Keyword arguments for the task.
-            case_timeout_s: A worker that takes longer is killed.
+            suite: Whose plug-ins are loaded in each worker, and whose limits hold.
+            device: What the suite's device came to.
             version: Where implementations, and linbench itself if it is there, are loaded from;
                 None: from this folder and what is installed.
-            not_from: A tree that nothing may be loaded from: the one measured beside this.
+            forbidden_root: A tree that nothing may be loaded from: the one measured beside this.
         """
-        self._timeout_s = case_timeout_s
+        self._timeout_s = suite.case_timeout
+        self._device = device
         self._version = version
-        self._job = {"plugins": list(plugins), "options": options, "timeout_s": case_timeout_s}
-        if version and not_from:
-            self._job |= {"root": str(version.root), "not_from": str(not_from)}
-        self._has_ceilings: set[tuple[int, str, str]] = set()
+        self._job: dict[str, Any] = {
+            "plugins": suite.plugins,
+            "tasks": suite.task_plugins,
+            "options": {"keep_pages": suite.keep_pages},
+            "timeout_s": suite.case_timeout,
+        }
+        if version and forbidden_root:
+            self._job |= {"root": str(version.root), "not_from": str(forbidden_root)}
+        self._has_ceilings: set[tuple[int, str | None, str | None]] = set()
+        self._begun: _Begun | None = None
 
     def __enter__(self) -> Self:
         """Start the server."""
@@ -95,7 +121,7 @@ class Local:
         path = [*self._version.path, *filter(None, [os.environ.get("PYTHONPATH")])]
         # a version's bytecode must not come from a cache that both versions share
         left_out = ("PYTHONSAFEPATH", "PYTHONPYCACHEPREFIX")
-        kept = {name: value for name, value in git_environment().items() if name not in left_out}
+        kept = {name: value for name, value in git.environment().items() if name not in left_out}
         return {**kept, "PYTHONPATH": os.pathsep.join(path)}
 
     def _stop(self) -> None:
@@ -108,47 +134,80 @@ class Local:
         self._replies.close()
         self._log.close()
 
-    def __call__(self, case: Case, round_: int) -> Record:
-        """Measure one round of one case; every failure of the worker is a record, never raised.
+    def slots(self) -> Sequence[Slot]:
+        """Return this machine, where nothing is being measured on it."""
+        if self._begun:
+            return ()
+        return (Slot(free_bytes=machine.free_bytes(self._device)),)
+
+    def submit(self, slot: Slot, case: Case, round_: int) -> None:
+        """Begin to measure one round of one case.
 
         Raises:
             LinbenchError: the server itself cannot start (torch does not import, for instance).
         """
+        del slot  # there is one
         self._wait_ready()
         job = {
             **self._job,
-            # an older linbench, measured beside this one, knows fewer fields
-            "case": case.model_dump(mode="json", exclude_none=True),
+            "case": worker.as_job(case),
+            "round": round_,
             "ceilings": (round_, case.device, case.dtype) not in self._has_ceilings,
             "device": case.device,
             "memory_limit_bytes": int(SHARE_OF_FREE_MEMORY * machine.available_bytes())
             if case.device == "cpu"
             else None,
         }
-        kills = machine.out_of_memory_kills()
-        started = datetime.now(UTC)
-        begin = time.monotonic()
-        try:
+        kills, now = machine.out_of_memory_kills(), time.monotonic()
+        self._begun = _Begun(case, round_, kills, datetime.now(UTC), now)
+        with contextlib.suppress(BrokenPipeError):  # `next` finds that out too
             self._jobs.write(json.dumps(job).encode() + b"\n")
+
+    def next(self, timeout_s: float | None = None) -> Record | None:
+        """Wait for the visit that was begun; every failure of the worker is a record.
+
+        Args:
+            timeout_s: How long to wait; None: for as long as it takes.
+
+        Returns:
+            None where it is not over by then, or none was begun.
+        """
+        begun = self._begun
+        if begun is None or not select.select([self._replies], [], [], timeout_s)[0]:
+            return None
+        try:
             reply = self._read()
-        except (BrokenPipeError, EOFError):
+        except EOFError:
             reply = {"server": f"the measuring server died: {self._last_words()}"}
             self._stop()
             self._start()
-        fields = fields_of(reply, self._timeout_s)
+        self._begun = None
+        return self._record(begun, reply)
+
+    def _record(self, begun: _Begun, reply: dict[str, Any]) -> Record:
+        case = begun.case
+        fields = fields_of(reply, self._timeout_s, case)
         killed = reply.get("signal") == signal.SIGKILL or "server" in reply
-        if killed and not reply.get("timed_out") and machine.out_of_memory_kills() != kills:
+        lacking = killed and machine.out_of_memory_kills() != begun.kills
+        if lacking and not reply.get("timed_out"):
             fields = {"status": "oom", "reason": "the kernel killed a process for lack of memory"}
-        if fields.get("ceilings"):
-            self._has_ceilings.add((round_, case.device, case.dtype))
-        return Record(
-            case_id=case.id,
-            case=case,
-            round=round_,
-            started=started.isoformat(timespec="milliseconds"),
-            duration_s=round(time.monotonic() - begin, 4),
-            **fields,
-        )
+        common: dict[str, Any] = {
+            "case_id": case.id,
+            "case": case,
+            "round": begun.round,
+            "started": begun.started.isoformat(timespec="milliseconds"),
+            "duration_s": round(time.monotonic() - begun.begin, 4),
+        }
+        try:
+            record = Record.model_validate({**fields, **common})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            reason = f"the worker sent what is no record: {where}: {first['msg']}"
+            record = Record(status="error", reason=reason, **common)
+        if record.detail.ceilings:
+            self._has_ceilings.add((begun.round, case.device, case.dtype))
+        return record
 
     def _read(self) -> dict[str, Any]:
         line = self._replies.readline()
@@ -175,14 +234,20 @@ class Local:
         return lines[-1] if lines else "it said nothing"
 
 
-def fields_of(reply: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-    """Turn a server's reply into the measured fields of a record, `status` among them."""
-    fields: dict[str, Any]
+def fields_of(reply: Mapping[str, Any], timeout_s: float, case: Case) -> dict[str, Any]:
+    """Turn a server's reply into the measured fields of a record, `status` among them.
+
+    Args:
+        reply: What the server, which may be of an older linbench, answered.
+        timeout_s: The limit that its worker had.
+        case: What was measured.
+    """
     during = f" (in phase '{reply.get('phase')}')"
     if reply.get("result"):
-        fields = reply["result"]
+        fields = schema1.fields_upgraded(dict(reply["result"]), case.task)
         if nvml := reply.get("nvml"):
-            fields["memory"] = _with_nvml(fields.get("memory") or {}, nvml)
+            detail = fields.setdefault("detail", {})
+            detail["memory"] = _with_nvml(detail.get("memory") or {}, dict(nvml))
         return fields
     if "server" in reply:
         return {"status": "error", "reason": reply["server"]}
@@ -190,7 +255,7 @@ def fields_of(reply: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         return {"status": "timeout", "reason": f"killed after {timeout_s:g} s{during}"}
     said = " ".join(reply["output"].split())[-200:]
     said = f"; it said: {said}" if said else ""
-    if "bad_alloc" in said or "std::bad_alloc" in said:
+    if "bad_alloc" in said:
         return {"status": "oom", "reason": f"out of memory{during}{said}"}
     if reply["signal"]:
         reason = f"the worker was killed by {_signal_name(reply['signal'])}{during}{said}"

@@ -45,10 +45,10 @@ def _warm_up() -> None:
     """
     import torch
 
-    import linbench.worker
+    from linbench.executors import worker
     from linbench.probes import memory
 
-    linbench.worker.preload()
+    worker.preload()
     memory.allocation_peak(lambda: torch.ones(2) + 1)
 
 
@@ -60,7 +60,8 @@ def _answer(answers: BinaryIO, reply: dict[str, Any]) -> None:
 def _run(job: dict[str, Any], jobs: BinaryIO, answers: BinaryIO) -> dict[str, Any]:
     """Run one job in a forked worker and return how it ended and what it sent."""
     reader, writer = os.pipe()
-    with tempfile.TemporaryFile() as output:
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryDirectory() as scratch:
+        job["scratch"] = scratch
         pid = os.fork()
         if pid == 0:
             try:
@@ -163,7 +164,7 @@ def _work(job: dict[str, Any], writer: int, output: int) -> None:
         os.dup2(source, target)
     if limit := job.get("memory_limit_bytes"):
         limit_memory(limit)
-    from linbench import worker
+    from linbench.executors import worker
 
     def send(message: dict[str, Any]) -> None:
         left = memoryview(json.dumps(message).encode() + b"\n")

@@ -1,1 +1,1 @@
-"""From run tables to a report: sections of text, figures and tables, rendered as Markdown."""
+"""Media: content rendered to Markdown with figures and to one HTML page."""

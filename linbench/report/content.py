@@ -1,30 +1,77 @@
-"""What a report consists of, whatever it is rendered to. Numbers stay numbers until drawn."""
+"""What a page consists of, whatever it is rendered to. Numbers stay numbers until drawn."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
-from linbench.analysis.series import Setup
-from linbench.analysis.stats import Interval
+from linbench import words
+from linbench.run.case import Case
+from linbench.stats.intervals import Interval
 
-Unit = Literal["time", "memory", "energy", "tokens", "ratio", "slope"]
+NONE = "\N{EN DASH}"
+"""Stands in a table where there is nothing."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number in a table, with its interval and unit, as far as there are any.
+
+    Attributes:
+        value: In the unit; a column of numbers is sorted by it.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        unit: See `linbench.words.with_interval`.
+        mark: What stands beside it, in words: `(sdpa)`.
+        text: What is written instead of the number, where its unit does not say how: `~4:1`.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    mark: str = ""
+    text: str = ""
+
+    @classmethod
+    def of(cls, interval: Interval | None, unit: str, mark: str = "") -> "Self | str":
+        """Return the cell of an interval, a dash for None."""
+        if interval is None:
+            return NONE
+        return cls(interval.value, interval.low, interval.high, unit, mark)
+
+    def __str__(self) -> str:
+        """Write it."""
+        interval = Interval(self.value, self.low, self.high)
+        return f"{self.text or words.with_interval(interval, self.unit)} {self.mark}".strip()
+
+
+Cell = str | Quantity
+
+
+def count(value: int) -> Quantity:
+    """Return the cell of a number of things."""
+    return Quantity(value, unit=words.COUNT)
 
 
 @dataclass(frozen=True)
 class Line:
     """Points with intervals that belong together.
 
-    `setup` gives the line its colour; lines without one (each n of a plot over k) take theirs from
-    `level`, 0 to 1. Where there is a `fit`, one value for each x, it is what is drawn as the line,
-    with jumps; the points lie loose around it. `published` points are others' numbers, not ours.
+    `key` gives the line its colour, with `run_id` its dashes where several runs are drawn; lines
+    without one (each n of a plot over k) take theirs from `level`, 0 to 1. Where there is a `fit`,
+    one value for each x, it is what is drawn as the line, with jumps; the points lie loose around
+    it. `published` points are others' numbers, not ours.
     """
 
     label: str
     x: tuple[float, ...]
     y: tuple[Interval, ...]
-    setup: Setup | None = None
+    key: Case | None = None
+    run_id: str = ""
     level: float = 0.0
     fit: tuple[float, ...] = ()
     published: bool = False
+    wide: bool = False
+    """Whether it is drawn wider, so that a line that coincides with it is seen too: a baseline."""
 
 
 @dataclass(frozen=True)
@@ -37,20 +84,25 @@ class Mark:
 
 @dataclass(frozen=True)
 class Plot:
-    """One pair of axes, both logarithmic, but for y in the unit `slope`.
+    """One pair of axes, both logarithmic, but for y where `scale` says linear.
 
-    `guides` are the slopes drawn faintly for reference. With `x_labels` x is linear and counts
-    their places from 0 (commits of a history); a line without a point at a place has a gap there.
+    `unit` is that of y: a metric's, or one of `linbench.words` (RATIO draws a thin line at 1).
+    `guides` are the slopes drawn faintly for reference where both are logarithmic. With `x_labels`
+    x is linear and counts their places from 0 (commits of a history); a line without a point at a
+    place has a gap there.
+    `x_name` is what x is called beside its value: `n = 512`.
     """
 
     title: str
     x_label: str
     y_label: str
-    unit: Unit
+    unit: str
     lines: tuple[Line, ...]
+    scale: Literal["log", "linear"] = "log"
     guides: tuple[float, ...] = ()
     x_labels: tuple[str, ...] = ()
     marks: tuple[Mark, ...] = ()
+    x_name: str = "n"
 
 
 @dataclass(frozen=True)
@@ -83,11 +135,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of finished text. `folded` tables are long and open on demand."""
+    """A table of cells. `folded` tables are long and open on demand."""
 
     title: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
     folded: bool = False
 
@@ -104,9 +156,17 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Sentence:
+    """A sentence of the summary, with those that stand under it."""
+
+    text: str
+    under: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything a report says."""
 
     title: str
-    summary: tuple[str, ...]
+    summary: tuple[Sentence, ...]
     sections: tuple[Section, ...]

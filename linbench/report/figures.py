@@ -13,8 +13,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from linbench.analysis.series import EXACT
-from linbench.report import scales, words
+from linbench import words
+from linbench.report import scales
 from linbench.report.content import Figure, Line, Plot
 from linbench.report.styles import Style, styles_of
 
@@ -77,19 +77,20 @@ def _draw(axes: Axes, plot: Plot, styles: dict[str, Style]) -> None:
         _draw_history(axes, plot, styles)
         return
     axes.set_xscale("log")
-    axes.set_yscale("log")
+    axes.set_yscale(plot.scale)
     xs = [x for line in plot.lines for x in line.x]
     lines = sorted(plot.lines, key=lambda line: line.published)
     count = max(1, sum(not line.published for line in lines))
-    # ratios of several lines stand at the same x: a little apart, so that intervals can be told
-    step = (max(xs) / min(xs)) ** min(0.008, 0.08 / count) if plot.unit == "ratio" else 1.0
+    # intervals of several lines at the same x are told apart only beside each other
+    step = (max(xs) / min(xs)) ** min(0.008, 0.08 / count) if scales.apart(plot) else 1.0
     for i, line in enumerate(lines):
         # lines that coincide must both be seen: the first ones are wider
-        wide = 2.8 if i < count - 1 and line.setup and line.setup.impl in EXACT else 1.5
+        wide = 2.8 if line.wide and i < count - 1 else 1.5
         place = 0 if line.published else i - (count - 1) / 2
         _draw_line(axes, line, styles[line.label], step**place, wide)
     _frame(axes, plot)
-    _draw_guides(axes, plot.guides)
+    if plot.scale == "log":
+        _draw_guides(axes, plot.guides)
 
 
 def _draw_line(axes: Axes, line: Line, style: Style, shift: float, width: float) -> None:
@@ -105,7 +106,7 @@ def _draw_line(axes: Axes, line: Line, style: Style, shift: float, width: float)
 
 def _draw_history(axes: Axes, plot: Plot, styles: dict[str, Style]) -> None:
     """Draw levels as lines, runs as loose points; those off the axes stand at their edge."""
-    axes.set_yscale("linear" if plot.unit == "slope" else "log")
+    axes.set_yscale(plot.scale)
     low, high = scales.limits(plot)
     count = len(plot.lines)
     for i, line in enumerate(plot.lines):
@@ -142,9 +143,9 @@ def _frame(axes: Axes, plot: Plot) -> None:
         axes.set_xlim(xs[0] / 1.18, xs[-1] * 1.18)
     low, high = scales.limits(plot)
     axes.set_ylim(low, high)
-    values = scales.chosen(scales.ladders(plot.unit, low, high))
-    _ticks(axes.yaxis, values, functools.partial(scales.label, plot.unit))
-    if plot.unit == "ratio":
+    values = scales.chosen(scales.ladders(plot, low, high))
+    _ticks(axes.yaxis, values, functools.partial(words.short, unit=plot.unit))
+    if plot.unit == words.RATIO:
         axes.axhline(1.0, color=INK, linewidth=0.9, zorder=2)
 
 

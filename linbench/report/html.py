@@ -5,37 +5,18 @@ import functools
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from linbench import __version__
-from linbench.report import files, words
-from linbench.report.content import Report, Section, Table
+from linbench.report import files
+from linbench.report.content import NONE, Cell, Quantity, Report, Section, Table
 from linbench.report.interactive import figure_json
 
 HERE = Path(__file__).parent
 _LONG = 44  # characters; text beyond it is broken into lines
-_MINUS = "\N{MINUS SIGN}"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A table cell: its text, and the number it is sorted by where its column holds numbers."""
-
-    text: str
-    key: float | None = None
-
-
-@dataclass(frozen=True)
-class Column:
-    """A table column: numbers are set flush right, long text is broken."""
-
-    name: str
-    number: bool
-    long: bool
 
 
 def write(report: Report, folder: Path) -> Path:
@@ -63,7 +44,6 @@ def html(report: Report) -> str:
     style = _asset("report.css")
     return _template().render(
         report=report,
-        bullets=words.grouped(report.summary),
         anchors=_anchors(report.sections),
         figures=figures,
         scripts=[Markup(script) for script in scripts],  # noqa: S704 (our own files)
@@ -83,7 +63,7 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.policies["json.dumps_kwargs"] = {}  # in our order, not sorted
-    environment.filters |= {"inline": inline, "columns": columns_of, "cells": cells_of}
+    environment.filters |= {"inline": inline, "kinds": kinds_of}
     return environment.get_template("report.html.jinja")
 
 
@@ -120,47 +100,14 @@ def inline(text: str) -> Markup:
     return Markup(safe)  # noqa: S704 (escaped above)
 
 
-def columns_of(table: Table) -> list[Column]:
-    """Return the columns of a table; numbers are told from text by their cells."""
+def kinds_of(table: Table) -> list[str]:
+    """Return the class of each column: `number` is set flush right, `long` text is broken."""
     columns = zip(*table.rows, strict=True) if table.rows else [()] * len(table.columns)
-    return [
-        Column(name, _is_number(cells), any(len(text) > _LONG for text in cells))
-        for name, cells in zip(table.columns, columns, strict=True)
-    ]
+    return [_kind(cells) for cells in columns]
 
 
-def cells_of(table: Table) -> list[list[Cell]]:
-    """Return the rows of a table, with the numbers that numeric columns are sorted by."""
-    numeric = [column.number for column in columns_of(table)]
-    return [
-        [
-            Cell(text, sort_key(text) if number else None)
-            for text, number in zip(row, numeric, strict=True)
-        ]
-        for row in table.rows
-    ]
-
-
-def _is_number(cells: Sequence[str]) -> bool:
-    told = [text for text in cells if text.strip(" \N{EN DASH}")]
-    return bool(told) and all(sort_key(text) is not None for text in told)
-
-
-_NUMBER = re.compile(
-    rf"""[(~]?(?P<under>under\s)?
-    (?P<number>[-+{_MINUS}]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?)
-    (?:\s?\[[^]]*\])?  # its interval
-    \s?(?P<unit>{"|".join(map(re.escape, words.SCALES))})?
-    \)?(?:\s(?:\(|to\s|or\s).*)?$""",
-    re.VERBOSE,
-)
-
-
-def sort_key(text: str) -> float | None:
-    """Return the number that a cell begins with, its unit taken in, or None where it is text."""
-    found = _NUMBER.match(text.strip())
-    if found is None:
-        return None
-    scale = words.SCALES[found["unit"]] if found["unit"] else 1.0
-    value = float(found["number"].replace(",", "").replace(_MINUS, "-")) * scale
-    return value / 2 if found["under"] else value
+def _kind(cells: Iterable[Cell]) -> str:
+    told = [cell for cell in cells if cell not in ("", NONE)]
+    if told and all(isinstance(cell, Quantity) for cell in told):
+        return "number"
+    return "long" if any(len(str(cell)) > _LONG for cell in told) else ""

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from linbench.analysis import numbers
-from linbench.analysis.series import EXACT
-from linbench.analysis.stats import Interval
-from linbench.report import scales, words
-from linbench.report.content import Figure, Line, Plot, Unit
+from linbench import words
+from linbench.report import scales
+from linbench.report.content import Figure, Line, Plot
 from linbench.report.styles import Style, styles_of
+from linbench.stats.intervals import Interval
 
-_WIDE, _LINE = 2.8, 1.7  # px
+_WIDE, _LINE = 2.8, 1.7  # px; of lines that coincide the first are wider, so that all are seen
 
 
 def figure_json(figure: Figure) -> dict[str, Any]:
@@ -48,60 +47,57 @@ def _style_json(style: Style) -> dict[str, Any]:
 
 def _plot_json(plot: Plot) -> dict[str, Any]:
     low, high = scales.limits(plot)
+    last = len(plot.lines) - 1
     return {
         "title": plot.title,
         "xLabel": plot.x_label,
-        "yLabel": plot.y_label,
-        "unit": plot.unit,
+        "scale": plot.scale,
+        "atOne": plot.unit == words.RATIO,
+        "apart": scales.apart(plot),
         "guides": list(plot.guides),
         "places": list(plot.x_labels),
         "marks": [[mark.x, mark.label] for mark in plot.marks],
-        "range": [_rounded(low), _rounded(high)],
+        "range": [_rounded(low, plot), _rounded(high, plot)],
         "xs": [_x_json(plot, x) for x in scales.lengths(plot)],
         "ladders": [
-            [[_rounded(value), scales.label(plot.unit, value)] for value in ladder]
-            for ladder in scales.ladders(plot.unit, low, high)
+            [[_rounded(value, plot), words.short(value, plot.unit)] for value in ladder]
+            for ladder in scales.ladders(plot, low, high)
         ],
-        "lines": [
-            _line_json(line, plot.unit, last=i == len(plot.lines) - 1)
-            for i, line in enumerate(plot.lines)
-        ],
+        "lines": [_line_json(line, plot, last=i == last) for i, line in enumerate(plot.lines)],
     }
 
 
 def _x_json(plot: Plot, x: float) -> list[Any]:
     """Return an x, its label on the axis, and its name where values are read off."""
-    name = plot.x_label.rsplit(" ", 1)[-1]
     if plot.x_labels:
         place = plot.x_labels[round(x)]
-        return [x, place, f"{name} {place}"]
-    return [x, words.tokens(x), f"{name} = {x:g}" if x < 1e6 else f"{name} = {x:.0f}"]
+        return [x, place, f"{plot.x_label} {place}"]
+    return [x, words.tokens(x), f"{plot.x_name} = " + (f"{x:g}" if x < 1e6 else f"{x:.0f}")]
 
 
-def _line_json(line: Line, unit: Unit, *, last: bool) -> dict[str, Any]:
-    # lines that coincide must both be seen: the first ones are wider
-    wide = not last and line.setup is not None and line.setup.impl in EXACT
+def _line_json(line: Line, plot: Plot, *, last: bool) -> dict[str, Any]:
     return {
         "label": line.label,
-        "width": _WIDE if wide else _LINE,
+        "width": _WIDE if line.wide and not last else _LINE,
         "published": line.published,
-        "points": [[x, *_ends(y), _text(y, unit)] for x, y in zip(line.x, line.y, strict=True)],
-        "fit": [_rounded(value) for value in line.fit],
+        "points": [
+            [x, *_ends(y, plot), _text(y, plot.unit)] for x, y in zip(line.x, line.y, strict=True)
+        ],
+        "fit": [_rounded(value, plot) for value in line.fit],
     }
 
 
-def _ends(interval: Interval) -> Sequence[float | None]:
+def _ends(interval: Interval, plot: Plot) -> Sequence[float | None]:
     ends = (interval.value, interval.low, interval.high)
-    return [None if end is None else _rounded(end) for end in ends]
+    return [None if end is None else _rounded(end, plot) for end in ends]
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.5g}")  # a ten thousandth of the value is far below a pixel
+def _rounded(value: float, plot: Plot) -> float:
+    # where ratios are drawn a ten thousandth of the value is far below a pixel
+    return float(f"{value:.5g}" if plot.scale == "log" else f"{value:.9g}")
 
 
-def _text(interval: Interval, unit: Unit) -> str:
-    if unit == "ratio":
-        return f"{numbers.digits(interval.value)}\N{MULTIPLICATION SIGN}{numbers.ends(interval)}"
-    if unit == "slope":
-        return numbers.slope(interval)
+def _text(interval: Interval, unit: str) -> str:
+    if unit == words.RATIO:
+        return f"{words.digits(interval.value)}{unit}{words.ends(interval)}"
     return words.with_interval(interval, unit)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from linbench.report import files, words
-from linbench.report.content import Figure, Report, Section, Table
+from linbench.report import files
+from linbench.report.content import Cell, Figure, Report, Section, Sentence, Table
 from linbench.report.figures import png
 
 
@@ -35,11 +35,10 @@ def markdown(report: Report) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _bullets(sentences: Iterable[str]) -> str:
-    """Write sentences as a list; those that end in a colon head the items after them."""
+def _bullets(sentences: Iterable[Sentence]) -> str:
     lines = []
-    for head, items in words.grouped(sentences):
-        lines += [f"- {head}", *(f"  - {item}" for item in items)]
+    for sentence in sentences:
+        lines += [f"- {sentence.text}", *(f"  - {item}" for item in sentence.under)]
     return "\n".join(lines)
 
 
@@ -74,8 +73,8 @@ def markdown_table(table: Table) -> list[str]:
     return [title, *note, text, "</details>"]
 
 
-def _cell(text: str) -> str:
-    return text.replace("\n", " ").replace("|", "\\|").replace("<", "&lt;") or " "
+def _cell(cell: Cell) -> str:
+    return str(cell).replace("\n", " ").replace("|", "\\|").replace("<", "&lt;") or " "
 
 
 def _plain(text: str) -> str:

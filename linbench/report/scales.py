@@ -1,76 +1,81 @@
-"""How far a logarithmic axis reaches, where its ticks stand and what they say, in PNG and HTML."""
+"""How far an axis reaches, where its ticks stand and what they say, in PNG and HTML."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
-from linbench.report import words
-from linbench.report.content import Plot, Unit
+from linbench import words
+from linbench.report.content import Plot
 
 Ladder = tuple[float, ...]
 
 MOST = 8  # ticks on an axis
 _LONGEST = 64  # a ladder with more rungs than this is of no use at the whole range
 _TENS = tuple(range(10, 100)), (10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90), (10, 20, 50)
-_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-_WRITERS: dict[Unit, Callable[[float], str]] = {
-    "time": words.short_seconds,
-    "memory": words.short_size,
-    "energy": "{:g} J".format,
-    "tokens": words.short_rate,
-    "ratio": words.times,
-    "slope": "{:g}".format,
-}
+_AROUND_ONE = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
 def limits(plot: Plot) -> tuple[float, float]:
-    """Return the range of the values, with intervals up to three times as far out as any value.
+    """Return the range of the values, with intervals only a little further out than any value.
 
-    A history is shown around its levels, so that one slow run does not flatten all the others.
+    A little is up to three times on a logarithmic scale, up to the span of the values on a linear
+    one. A history is shown around its levels, so that one slow run does not flatten all the others.
     """
     if plot.x_labels:
         return _around_levels(plot)
-    values = [one.value for line in plot.lines for one in line.y]
-    lows = [one.low for line in plot.lines for one in line.y if one.low]
-    highs = [one.high for line in plot.lines for one in line.y if one.high]
-    low = max(min([*lows, *values]), min(values) / 3)
-    high = min(max([*highs, *values]), max(values) * 3)
-    if plot.unit == "ratio":
+    values = [y.value for line in plot.lines for y in line.y]
+    ends = [end for line in plot.lines for y in line.y for end in (y.low, y.high)]
+    least, most = min(values), max(values)
+    if plot.scale == "linear":
+        span = most - least or abs(most) / 10 or 1.0
+        floor, ceiling = least - span, most + span
+        told = [*values, *(end for end in ends if end is not None)]
+    else:
+        floor, ceiling = least / 3, most * 3
+        told = [*values, *(end for end in ends if end)]
+    low, high = max(min(told), floor), min(max(told), ceiling)
+    if plot.unit == words.RATIO:
         low, high = min(low, 0.97), max(high, 1.03)
+    if plot.scale == "linear":
+        edge = 0.06 * (high - low) or 0.5 * span
+        return low - edge, high + edge
     margin = max((high / low) ** 0.06, 1.02)
     return low / margin, high * margin
 
 
 def _around_levels(plot: Plot) -> tuple[float, float]:
-    linear = plot.unit == "slope"
-    to, back = (float, float) if linear else (math.log, math.exp)
+    to, back = (float, float) if plot.scale == "linear" else (math.log, math.exp)
     levels = [to(level) for line in plot.lines for level in line.fit]
     off = [
-        abs(to(one.value) - to(level))
+        abs(to(y.value) - to(level))
         for line in plot.lines
-        for one, level in zip(line.y, line.fit, strict=True)
+        for y, level in zip(line.y, line.fit, strict=True)
     ]
-    reach = max(5 * sorted(off)[len(off) // 2], 0.1 * (max(levels) - min(levels)), 0.05)
+    relative = plot.scale == "linear" and plot.unit != words.EXPONENT
+    least = 0.05 * (max(map(abs, levels)) or 1.0 if relative else 1.0)
+    reach = max(5 * sorted(off)[len(off) // 2], 0.1 * (max(levels) - min(levels)), least)
     return back(min(levels) - reach), back(max(levels) + reach)
 
 
-def ladders(unit: Unit, low: float, high: float) -> list[Ladder]:
+def ladders(plot: Plot, low: float, high: float) -> list[Ladder]:
     """Return sets of round values in a range, from fine to coarse, for an axis to choose from.
 
-    Sizes come in powers of two, factors as halves and doubles around 1, all else in decimals.
+    On a logarithmic scale sizes come in powers of two, factors as halves and doubles around 1, all
+    else in decimals; a linear scale has even steps.
     """
-    if unit == "memory":
+    if plot.scale == "linear":
+        found = _even(low, high, plot.unit)
+    elif plot.unit == "byte":
         parts = [_multiples(2.0, (4, 5, 6, 7), low, high), _multiples(2.0, (2, 3), low, high)]
         found = [*parts, *_powers(2.0, (1, 2, 5, 10), low, high)]
-    elif unit == "slope":
-        found = [_steps_of(step, low, high) for step in (*_STEPS, 1.0, 2.0)]
-    elif unit == "ratio":
-        found = [*_linear(low, high), *_powers(2.0, (1, 2, 3, 4, 6), low, high)]
+    elif plot.unit == words.RATIO:
+        near = [_steps(step, low, high) for step in _AROUND_ONE if high / step <= 1000]
+        near = near if high / low <= _LONGEST else []
+        found = [*near, *_powers(2.0, (1, 2, 3, 4, 6), low, high)]
     else:
         tens = [_multiples(10.0, factors, low, high) for factors in _TENS]
         found = [*tens, *_powers(10.0, (1, 2, 3), low, high)]
-    return [ladder for ladder in found if 1 <= len(ladder) <= _LONGEST] or [
-        (math.sqrt(low * high),)
-    ]
+    middle = (low + high) / 2 if plot.scale == "linear" else math.sqrt(low * high)
+    return [ladder for ladder in found if 1 <= len(ladder) <= _LONGEST] or [(middle,)]
 
 
 def _multiples(base: float, factors: Sequence[int], low: float, high: float) -> Ladder:
@@ -90,19 +95,19 @@ def _powers(base: float, steps: Sequence[int], low: float, high: float) -> list[
     return [_multiples(base**step, (1,), low, high) for step in steps]
 
 
-def _linear(low: float, high: float) -> list[Ladder]:
-    if high / low > _LONGEST:
-        return []
-    return [
-        _between((round(i * step, 4) for i in range(1, int(high / step) + 1)), low, high)
-        for step in _STEPS
-        if high / step <= 1000
-    ]
+def _even(low: float, high: float, unit: str) -> list[Ladder]:
+    """Return ladders of 1, 2 and 5 times powers of ten, in the prefix that fits the larger end."""
+    _, scale = words.prefix(max(abs(low), abs(high)), unit)
+    largest = math.floor(math.log10((high - low) / scale))
+    steps = (factor * 10.0**i for i in range(largest - 2, largest + 1) for factor in (1, 2, 5))
+    found = [_steps(step, low / scale, high / scale) for step in steps]
+    return [tuple(value * scale for value in ladder) for ladder in found]
 
 
-def _steps_of(step: float, low: float, high: float) -> Ladder:
+def _steps(step: float, low: float, high: float) -> Ladder:
     first, last = math.ceil(low / step), math.floor(high / step)
-    return tuple(round(i * step, 4) for i in range(first, min(last, first + _LONGEST) + 1))
+    places = max(0, 1 - math.floor(math.log10(step)))
+    return tuple(round(i * step, places) for i in range(first, min(last, first + _LONGEST) + 1))
 
 
 def _between(values: Iterable[float], low: float, high: float) -> Ladder:
@@ -114,9 +119,9 @@ def chosen(found: Sequence[Ladder], most: int = MOST) -> Ladder:
     return next((ladder for ladder in found if len(ladder) <= most), found[-1])
 
 
-def label(unit: Unit, value: float) -> str:
-    """Write the label of a tick."""
-    return _WRITERS[unit](value)
+def apart(plot: Plot) -> bool:
+    """Return whether lines are drawn a little beside each other, as their values lie close."""
+    return plot.unit == words.RATIO or plot.scale == "linear"
 
 
 def lengths(plot: Plot) -> list[float]:

@@ -10,16 +10,18 @@ from dataclasses import dataclass
 
 from matplotlib import colors
 
-from linbench.analysis.series import Setup
 from linbench.report.content import Line, Plot
+from linbench.run.case import Case
 
 DARK_GROUND = "#0f141a"  # of the HTML report
 CONTRAST = 4.5  # of a line with the ground, as WCAG 2.2 asks of text
 
-_HUES = {"vanilla": "#000000", "sdpa": "#D55E00", "xformers": "#CC79A7", "linformer": "#0072B2"}
+_HUES: dict[str | None, str] = {
+    "vanilla": "#000000", "sdpa": "#D55E00", "xformers": "#CC79A7", "linformer": "#0072B2",
+}  # fmt: skip
 _MORE_HUES = ("#009E73", "#E69F00", "#56B4E9", "#7F3C8D", "#8C6D31")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_OWN_MARKERS = {"vanilla": "X", "sdpa": "P"}
+_OWN_MARKERS: dict[str | None, str] = {"vanilla": "X", "sdpa": "P"}
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5, 1.5), (1.5, 1.2), (5, 1.2, 1.2, 1.2))
 _LEVELS = ("#440154", "#3b528b", "#21918c", "#5ec962", "#c8b000")  # viridis, readable on white
 
@@ -53,49 +55,42 @@ class Style:
 def styles_of(plots: Iterable[Plot]) -> dict[str, Style]:
     """Give each label of some plots one look, the same in all of them."""
     lines = {line.label: line for plot in plots for line in plot.lines}
-    setups = [line.setup for line in lines.values() if line.setup is not None]
-    return {label: _style(line, i, setups) for i, (label, line) in enumerate(lines.items())}
+    keys = [line.key for line in lines.values() if line.key is not None]
+    runs = list(dict.fromkeys(line.run_id for line in lines.values() if line.key is not None))
+    return {label: _style(line, i, keys, runs) for i, (label, line) in enumerate(lines.items())}
 
 
-def _style(line: Line, index: int, setups: Sequence[Setup]) -> Style:
-    setup = line.setup
+def _style(line: Line, index: int, keys: Sequence[Case], runs: Sequence[str]) -> Style:
+    key = line.key
     if line.published:
         return Style(_level_color(line.level), "o", _DASHES[2], hollow=True)
-    if setup is None:
+    if key is None:
         return Style(_level_color(line.level), _MARKERS[index % len(_MARKERS)])
-    same = [one for one in setups if one.impl == setup.impl]
-    ks = list(dict.fromkeys(one.k for one in same))
-    runs = list(dict.fromkeys(one.run_id for one in setups))
-    place = ks.index(setup.k)
+    same = [other for other in keys if other.impl == key.impl]
+    ks = list(dict.fromkeys(other.k_text for other in same))
+    place, run = ks.index(key.k_text), runs.index(line.run_id)
     light = 0.0 if len(ks) < 2 else 0.4 * (1 - place / (len(ks) - 1))
+    own = _MARKERS[place % len(_MARKERS)] if key.k_text else _OWN_MARKERS.get(key.impl, "*")
     return Style(
-        color=lighter(_hue(setup, setups), light),
-        marker=_marker(setup, place),
-        dashes=_dashes(setup, same, runs),
-        hollow=setup.run_id != runs[0],
+        color=lighter(_hue(key, keys), light),
+        marker=own,
+        dashes=_DASHES[run % len(_DASHES)] if len(runs) > 1 else _dashes(key, same),
+        hollow=run > 0,
     )
 
 
-def _hue(setup: Setup, setups: Sequence[Setup]) -> str:
-    others = list(dict.fromkeys(one.impl for one in setups if one.impl not in _HUES))
-    if setup.impl in _HUES:
-        return _HUES[setup.impl]
-    return _MORE_HUES[others.index(setup.impl) % len(_MORE_HUES)]
+def _hue(key: Case, keys: Sequence[Case]) -> str:
+    others = list(dict.fromkeys(other.impl for other in keys if other.impl not in _HUES))
+    if key.impl in _HUES:
+        return _HUES[key.impl]
+    return _MORE_HUES[others.index(key.impl) % len(_MORE_HUES)]
 
 
-def _marker(setup: Setup, place: int) -> str:
-    if setup.impl == "linformer":
-        return _MARKERS[place % len(_MARKERS)]
-    return _OWN_MARKERS.get(setup.impl, "*")
-
-
-def _dashes(setup: Setup, same: Sequence[Setup], runs: Sequence[str]) -> tuple[float, ...]:
-    if len(runs) > 1:
-        return _DASHES[runs.index(setup.run_id) % len(_DASHES)]
-    if isinstance(setup.k, str) and "n" in setup.k:  # k follows n: another law, another look
+def _dashes(key: Case, same: Sequence[Case]) -> tuple[float, ...]:
+    if key.k_rule:  # k follows n: another law, another look
         return _DASHES[1]
-    variants = list(dict.fromkeys((one.sharing, one.projection, one.order) for one in same))
-    place = variants.index((setup.sharing, setup.projection, setup.order))
+    variants = list(dict.fromkeys((other.sharing, other.projection, other.order) for other in same))
+    place = variants.index((key.sharing, key.projection, key.order))
     return _DASHES[place % len(_DASHES)]
 
 

@@ -1,211 +1,147 @@
 """Time, peak memory and energy of one call of an attention, its outputs checked first."""
 
-import contextlib
+from __future__ import annotations
+
+import functools
 import statistics
 import time
-from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
+from linbench.run.shape import costs_of
+from linbench.tasks import ENERGY, MEMORY, TIME, Context, Measurement, Outcome, Task
+from linbench.tasks.support import predicting
 
-from linbench import attention
-from linbench.case import Case
-from linbench.encoder import Encoder
-from linbench.predict import cost_of
-from linbench.probes import allocator, energy, memory, timing
-from linbench.suite import config_of
-from linbench.tasks.check import Subject, Wrong, compare, output_of, rows_of, subject
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-Send = Callable[[dict[str, Any]], None]
+    from linbench.probes.timing import Samples
+    from linbench.run.case import Case
+
 MIB = 2**20
 
 
-def efficiency(case: Case, send: Send, *, keep_pages: bool) -> dict[str, Any]:
-    """Measure one round of a case: memory and outputs of its first call, then time.
+def run(case: Case, context: Context) -> Outcome:
+    """Measure one round of a case: memory and outputs of its first call, then time."""
+    import torch
 
-    Args:
-        case: What to measure.
-        send: Tells the process outside which phase has begun.
-        keep_pages: Whether the C library keeps freed pages while timing (see `probes.allocator`).
+    from linbench.probes import allocator
+    from linbench.tasks.support import check, subject
 
-    Returns:
-        The measured fields of a record.
-    """
     allocator.return_freed_pages()
-    torch.manual_seed(case.seed)
+    torch.manual_seed(case.seed or 0)
     torch.set_grad_enabled(case.mode == "forward_backward")
-    of = build(case)
-    call = step(case, of)
-    send({"phase": "wake"})
-    wake(case, of, call)
-    send({"phase": "memory", "gpu_uuid": _uuid(case)})
+    measured = subject.build(case)
+    call = subject.step(case, measured)
+    context.send({"phase": "wake"})
+    subject.wake(case, measured, call)
+    context.send({"phase": "memory", "gpu_uuid": _uuid(case)})
     began = time.perf_counter()
-    result, used = measure_memory(case, call)
+    result, peak, sources = measure_memory(case, call)
     first_call_s = time.perf_counter() - began
-    send({"phase": "check"})
-    used["weights_bytes"] = storage_bytes([*of.module.parameters(), *of.module.buffers()])
-    used["inputs_bytes"] = storage_bytes(of.inputs)
+    context.send({"phase": "check"})
+    weights = [*measured.module.parameters(), *measured.module.buffers()]
+    sources["weights_bytes"] = subject.storage_bytes(weights)
+    sources["inputs_bytes"] = subject.storage_bytes(measured.inputs)
+    detail: dict[str, Any] = {"memory": sources, "costs": _counted(case)}
+    metrics = {"memory": peak}
     try:
-        check = compare(case, of, result)
-    except Wrong as wrong:
-        return {"status": "incorrect", "reason": str(wrong), "memory": used}
-    checked = rows_of(output_of(result), of)
-    del result
-    if case.device == "cuda":
-        freed_pages = "cuda caching allocator"
-    elif keep_pages:
-        freed_pages = allocator.keep_freed_pages(used["peak_bytes"] or 0) or "kept"
-    else:
-        freed_pages = "returned"
-    send({"phase": "time"})
-    samples, more, warnings = measure_time(case, call, first_call_s)
-    last = rows_of(output_of(samples.result), of)
-    if not torch.allclose(last, checked, rtol=1e-2, atol=1e-2 * float(checked.abs().max())):
-        reason = "the last timed call returned other values than the checked call"
-        return {"status": "incorrect", "reason": reason, "memory": used, "check": check}
-    return {
-        "status": "ok",
-        "seconds": samples.seconds,
-        "memory": used,
-        "check": check,
-        "warnings": memory_warnings(used) + warnings + outlier_warnings(samples.seconds),
-        "timing": {
-            "clock": "cuda_event" if case.device == "cuda" else "perf_counter",
-            "first_call_s": first_call_s,
-            "warmup_calls": samples.warmup_calls,
-            "steady": samples.steady,
-            "calls_per_sample": samples.calls_per_sample,
-            "threads": torch.get_num_threads(),
-            "freed_pages": freed_pages,
-        },
-        "costs": _counted(case),
-        **more,
+        detail["check"] = check.compare(case, measured, result).model_dump()
+        checked = check.rows_of(check.output_of(result), measured)
+        del result
+        pages = _pages(case, peak, keep=bool(context.options.get("keep_pages", True)))
+        context.send({"phase": "time"})
+        samples, energy, clocks, warnings = measure_time(case, call, first_call_s)
+        check.same(samples.result, checked, measured)
+    except check.IncorrectOutput as incorrect:
+        return Outcome(metrics, "incorrect", str(incorrect), detail)
+    clock = "cuda_event" if case.device == "cuda" else "perf_counter"
+    metrics["time"] = Measurement(statistics.median(samples.seconds), samples.seconds, clock)
+    metrics["energy"] = energy
+    detail["timing"] = {
+        "clock": clock,
+        "first_call_s": first_call_s,
+        "warmup_calls": samples.warmup_calls,
+        "steady": samples.steady,
+        "calls_per_sample": samples.calls_per_sample,
+        "threads": torch.get_num_threads(),
+        "freed_pages": pages,
     }
+    detail["clocks"] = clocks
+    warnings = [*memory_warnings(sources), *warnings, *outlier_warnings(samples.seconds)]
+    return Outcome(metrics, detail=detail, warnings=warnings)
 
 
-def build(case: Case) -> Subject:
-    """Build the module of a case and the inputs of one call, at random from torch's generator."""
-    return subject(case, *modules_of(case), inputs_of(case))
-
-
-def modules_of(case: Case) -> tuple[nn.Module, list[nn.Module]]:
-    """Build what is called, and the attention modules in it, one per layer."""
-    attentions = attention.build(case.impl, config_of(case))
-    module = Encoder(attentions, case.d_model) if case.scope == "encoder" else attentions[0]
-    module.to(device=case.device, dtype=getattr(torch, case.dtype))
-    return module.train(case.mode == "forward_backward"), attentions
-
-
-def inputs_of(case: Case) -> list[Tensor]:
-    """Draw the inputs of one call from torch's generator: x, or q, k and v at scope core."""
-    shape: tuple[int, ...] = (case.batch, case.seq, case.d_model)
-    if case.scope == "core":
-        shape = (case.batch, case.heads, case.seq, case.d_model // case.heads)
-    dtype, grad = getattr(torch, case.dtype), torch.is_grad_enabled()
-    return [
-        torch.randn(shape, device=case.device, dtype=dtype).requires_grad_(grad)
-        for _ in range(3 if case.scope == "core" else 1)
-    ]
-
-
-def step(case: Case, of: Subject) -> Callable[[], Any]:
-    """Return the call to measure: forward, or forward and the gradients of inputs and weights.
-
-    Gradients are asked for directly, so that none is added up from call to call. What flows in is
-    zero but for the rows compared; dense arithmetic takes as long with zeros.
-    """
-    forward: Callable[..., Tensor] = of.module
-    if case.scope == "core":
-        if not hasattr(of.module, "core"):
-            raise TypeError(f"'{case.impl}' has no core(q, k, v), which --scope core measures")
-        forward = cast("Callable[..., Tensor]", of.module.core)
-    if case.compile:
-        forward = torch.compile(forward, dynamic=False)
-    if case.mode == "forward":
-        return lambda: forward(*of.inputs)
-    wanted = [*of.inputs, *of.parameters]
-
-    def forward_backward() -> tuple[Tensor, tuple[Tensor | None, ...]]:
-        output = forward(*of.inputs)
-        gradients = torch.autograd.grad(output, wanted, of.gradient, allow_unused=True)
-        return output.detach(), gradients
-
-    return forward_backward
-
-
-def wake(case: Case, of: Subject, call: Callable[[], Any]) -> None:
-    """Load what is loaded on first use, so that it is not taken for memory of the call.
-
-    On a CPU a call on a few tokens maps the code of kernels and starts their threads. Compilers,
-    and the handles and workspaces of a GPU's libraries, need the call itself.
-    """
-    if case.compile or case.device == "cuda":
-        call()
-        return
-    few = [x.detach().narrow(-2, 0, min(64, case.seq)) for x in of.inputs]
-    with torch.no_grad(), contextlib.suppress(Exception):  # a plug-in may want its n and no other
-        (of.module.core if case.scope == "core" else of.module)(*few)  # type: ignore[operator]  # a Module's attribute
-
-
-def measure_memory(case: Case, call: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
-    """Run a call and return its result and the memory fields of a record."""
+def measure_memory(case: Case, call: Callable[[], Any]) -> tuple[Any, Measurement, dict[str, Any]]:
+    """Run a call; return its result, its peak memory, and that by source."""
     if case.device == "cuda":
         from linbench.probes import cuda
 
         result, peaks = cuda.allocator_peaks(call)
-        peak = peaks["cuda_allocated_bytes"]
-        return result, {"peak_bytes": peak, "source": "cuda_allocator", **peaks, "reasons": {}}
+        peak = Measurement(peaks["cuda_allocated_bytes"], source="cuda_allocator")
+        return result, peak, {**peaks, "reasons": {}}
+    from linbench.probes import memory
+
     (result, allocated, no_events), resident, no_mark = memory.resident_peak(
         lambda: memory.allocation_peak(call)
     )
-    if allocated is None:
-        peak_bytes, source = resident, "rss_hwm"
-    else:
-        peak_bytes, source = allocated, "cpu_allocator"
     reasons = {"cpu_allocator_bytes": no_events, "rss_hwm_bytes": no_mark}
-    return result, {
-        "peak_bytes": peak_bytes,
-        "source": None if peak_bytes is None else source,
-        "cpu_allocator_bytes": allocated,
-        "rss_hwm_bytes": resident,
-        "reasons": {name: reason for name, reason in reasons.items() if reason},
-    }
+    told = {name: reason for name, reason in reasons.items() if reason}
+    if allocated is not None:
+        peak = Measurement(allocated, source="cpu_allocator")
+    elif resident is not None:
+        peak = Measurement(resident, source="rss_hwm")
+    else:
+        peak = Measurement(reason="; ".join(told.values()))
+    by_source = {"cpu_allocator_bytes": allocated, "rss_hwm_bytes": resident, "reasons": told}
+    return result, peak, by_source
 
 
-def memory_warnings(used: dict[str, Any]) -> list[str]:
-    """Warn where the framework's count and the kernel's differ by over 10 % + 4 MiB."""
-    allocated, resident = used.get("cpu_allocator_bytes"), used.get("rss_hwm_bytes")
-    if allocated is None or resident is None:
-        return []
-    if abs(allocated - resident) <= 0.1 * allocated + 4 * MIB:
-        return []
-    sources = f"framework {allocated / MIB:.1f} MiB, resident set {resident / MIB:.1f} MiB"
-    return [f"memory sources disagree: {sources}"]
+def _pages(case: Case, peak: Measurement, *, keep: bool) -> str:
+    """Have the C library keep freed pages, or not; say what it does."""
+    from linbench.probes import allocator
+
+    if case.device == "cuda":
+        return "cuda caching allocator"
+    return allocator.keep_freed_pages(int(peak.value or 0)) or "kept" if keep else "returned"
 
 
 def measure_time(
     case: Case, call: Callable[[], Any], first_call_s: float
-) -> tuple[timing.Samples, dict[str, Any], list[str]]:
-    """Time a call; returns the samples, the energy fields of a record, and warnings."""
+) -> tuple[Samples, Measurement, list[dict[str, Any]] | None, list[str]]:
+    """Time a call; return the samples, its energy, the GPU's clocks, and warnings."""
     if case.device == "cuda":
         from linbench.probes import cuda
 
         samples, clocks = cuda.sample(call)
         joules, reason = cuda.energy_per_call(call, statistics.median(samples.seconds))
-        more = {"energy_j": joules, "energy_reason": reason, "clocks": clocks}
-        return samples, more, cuda.clock_warnings(clocks)
-    before, reason = energy.rapl_joules()
+        energy = Measurement(joules, source="nvml" if reason is None else None, reason=reason)
+        return samples, energy, clocks, cuda.clock_warnings(clocks)
+    from linbench.probes import energy as meter
+    from linbench.probes import timing
+
+    before, reason = meter.rapl_joules()
     began = time.perf_counter()
     samples = timing.sample(call, first_call_s)
     span_s = time.perf_counter() - began
     joules = None
     if before is not None:
-        after, reason = energy.rapl_joules()
-        used = energy.rapl_used(before, after) if after else None
+        after, reason = meter.rapl_joules()
+        used = meter.rapl_used(before, after) if after else None
         # warm-up and samples are the same work: one call's share of the joules is that of the time
         joules = used and used * statistics.median(samples.seconds) / span_s
-    return samples, {"energy_j": joules, "energy_reason": reason}, []
+    source = None if joules is None else "rapl"
+    return samples, Measurement(joules, source=source, reason=reason), None, []
+
+
+def memory_warnings(sources: dict[str, Any]) -> list[str]:
+    """Warn where the framework's count and the kernel's differ by over 10 % + 4 MiB."""
+    allocated, resident = sources.get("cpu_allocator_bytes"), sources.get("rss_hwm_bytes")
+    if allocated is None or resident is None:
+        return []
+    if abs(allocated - resident) <= 0.1 * allocated + 4 * MIB:
+        return []
+    said = f"framework {allocated / MIB:.1f} MiB, resident set {resident / MIB:.1f} MiB"
+    return [f"memory sources disagree: {said}"]
 
 
 def outlier_warnings(seconds: list[float]) -> list[str]:
@@ -220,23 +156,13 @@ def outlier_warnings(seconds: list[float]) -> list[str]:
     return [f"{len(slow)} of {len(seconds)} samples are slow outliers (up to {ratio:.1f} times)"]
 
 
-def storage_bytes(tensors: list[Tensor]) -> int:
-    """Return the bytes that tensors hold, storages shared between them counted once."""
-    storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
-    return sum(storages.values())
-
-
 def _counted(case: Case) -> dict[str, int] | None:
-    """Count what a call of a case must cost, in the fields of `linbench.record.Counts`."""
-    cost = cost_of(case)
-    if cost is None:
+    """Count what a call of a case must cost, in the fields of `linbench.run.record.Counts`."""
+    costs = costs_of(case)
+    if costs is None:
         return None
-    return {
-        "flops": cost.flops,
-        "bytes_moved": cost.bytes_moved,
-        "parameters": cost.parameters,
-        "peak_bytes": cost.peak_bytes,
-    }
+    names = ("flops", "bytes_moved", "parameters", "peak_bytes")
+    return {name: getattr(costs, name) for name in names}
 
 
 def _uuid(case: Case) -> str | None:
@@ -245,3 +171,10 @@ def _uuid(case: Case) -> str | None:
     from linbench.probes import cuda
 
     return cuda.uuid()
+
+
+TASK = Task(
+    metrics=(TIME, MEMORY, ENERGY),
+    run=run,
+    predict=functools.partial(predicting.predict, timed=True),
+)

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-from linbench.attention import AttentionConfig, build, costs
+from linbench.attention import AttentionConfig, build, costs, counted, implementation
 from linbench.attention.config import COMPRESSIBLE_FIRST, PROJECTIONS, SHARINGS
-from linbench.encoder import Encoder
+from linbench.attention.encoder import Encoder
 from linbench.errors import UsageError
 
 aten = torch.ops.aten
@@ -74,7 +74,7 @@ def test_operations_and_sizes_are_those_of_the_module(impl, options, scope):
         with FlopCounterMode(display=False, custom_mapping=FUSED_ON_CPU) as counter:
             # the counter's hooks on modules do not stand autograd.grad
             call(lambda output, _, gradient: output.backward(gradient))
-        got = costs.count(impl, config, seq, batch=batch, scope=scope, mode=mode)
+        got = counted(impl, config, seq, batch=batch, scope=scope, mode=mode)
         assert got.flops == counter.get_total_flops()
         assert got.parameters == sum(p.numel() for p in parameters)
         assert got.inputs_bytes == total_bytes(inputs)
@@ -86,7 +86,7 @@ def test_auto_takes_the_order_of_fewer_operations():
     chosen = set()
     for sharing, k, n in itertools.product(("none", "headwise", "kv"), (2, 8, 32), (32, 64, 1024)):
         flops = {
-            order: costs.count(
+            order: counted(
                 "linformer", AttentionConfig(64, 4, n, k=k, sharing=sharing, order=order), n
             ).flops
             for order in ("auto", "project_first", "compress_first")
@@ -108,8 +108,8 @@ def test_the_rule_for_per_head_matrices_at_long_n():
 def test_core_counts_of_the_paper():
     """Core attention takes 2 n² d multiply-adds exactly, and 4 n k d through Linformer."""
     config = AttentionConfig(256, 4, 4096, k=128)
-    assert costs.count("vanilla", config, 4096, scope="core").flops == 2 * 2 * 4096**2 * 256
-    assert costs.count("linformer", config, 4096, scope="core").flops == 2 * 4 * 4096 * 128 * 256
+    assert counted("vanilla", config, 4096, scope="core").flops == 2 * 2 * 4096**2 * 256
+    assert counted("linformer", config, 4096, scope="core").flops == 2 * 4 * 4096 * 128 * 256
 
 
 def test_bytes_moved_of_core_attention():
@@ -117,7 +117,7 @@ def test_bytes_moved_of_core_attention():
     config = AttentionConfig(64, 4, 512, k=32)
     tokens, square = 512 * 64 * 4, 4 * 512 * 512 * 4
     moved = {
-        (impl, mode): costs.count(impl, config, 512, scope="core", mode=mode).bytes_moved
+        (impl, mode): counted(impl, config, 512, scope="core", mode=mode).bytes_moved
         for impl in ("vanilla", "sdpa", "linformer")
         for mode in costs.MODES
     }
@@ -133,7 +133,7 @@ def test_bytes_moved_of_core_attention():
 def test_sizes_scale_with_the_number_format():
     """Half the itemsize halves weights and inputs, and changes no count."""
     config = AttentionConfig(64, 4, 512, k=32)
-    full, half = (costs.count("linformer", config, 512, itemsize=size) for size in (4, 2))
+    full, half = (counted("linformer", config, 512, itemsize=size) for size in (4, 2))
     assert (half.flops, half.parameters) == (full.flops, full.parameters)
     assert half.weights_bytes * 2 == full.weights_bytes
     assert half.inputs_bytes * 2 == full.inputs_bytes
@@ -142,7 +142,7 @@ def test_sizes_scale_with_the_number_format():
 def test_written_out_attention_holds_two_square_matrices():
     """Core attention at n = 4096 with 4 heads peaks at 512 MiB in float32."""
     config = AttentionConfig(256, 4, 4096)
-    assert costs.count("vanilla", config, 4096, scope="core").peak_bytes == 512 * 2**20
+    assert counted("vanilla", config, 4096, scope="core").peak_bytes == 512 * 2**20
 
 
 def measured_peak(call):
@@ -186,7 +186,7 @@ def test_peak_memory_is_predicted(impl, options, scope, mode):
         config = AttentionConfig(d, heads, n, k=k, num_layers=2, **options)
         *_, call = subject(impl, config, n, batch, scope, mode)
         threads = torch.get_num_threads()
-        ratio = costs.count(impl, config, n, batch=batch, scope=scope, mode=mode).peak_bytes
+        ratio = counted(impl, config, n, batch=batch, scope=scope, mode=mode).peak_bytes
         ratio /= measured_peak(call)
         assert ratio >= 0.9
         # scratch space is one block for each thread, which may be fewer than the machine's cores
@@ -196,28 +196,33 @@ def test_peak_memory_is_predicted(impl, options, scope, mode):
             assert ratio == pytest.approx(1, abs=0.05)
 
 
-def test_nothing_is_known_of_a_plugin():
-    """A name that is not built in has no costs, rather than wrong ones."""
-    assert costs.count("mine", AttentionConfig(8, 2, 16), 16) is None
+def test_fused_kernels_cost_the_same():
+    """xformers counts as sdpa does, by one function for both rows."""
+    assert implementation("xformers").costs is implementation("sdpa").costs is costs.fused
+
+
+def test_nothing_is_known_of_an_implementation_that_is_not_here():
+    """A name in another's run file has no costs, rather than wrong ones or an error."""
+    assert counted("mine", AttentionConfig(8, 2, 16), 16) is None
 
 
 def test_unknown_scope_and_mode_are_refused():
     """The error suggests the nearest word."""
     config = AttentionConfig(8, 2, 16)
     with pytest.raises(UsageError, match=r"scope='cor' is unknown.*did you mean 'core'"):
-        costs.count("vanilla", config, 16, scope="cor")
+        counted("vanilla", config, 16, scope="cor")
     with pytest.raises(UsageError, match="mode='backward' is unknown"):
-        costs.count("vanilla", config, 16, mode="backward")
+        counted("vanilla", config, 16, mode="backward")
 
 
 def test_unshared_projections_at_the_papers_longest_length():
     """At n = 65536 and k = 256, 12 × 12 heads hold 288, 24, 12 or 1 matrices of 16.8 million."""
     base = AttentionConfig(768, 12, 65536, num_layers=12, k=256)
-    without = costs.count("sdpa", base, 65536, scope="encoder").parameters
+    without = counted("sdpa", base, 65536, scope="encoder").parameters
     for sharing, matrices in (("none", 288), ("headwise", 24), ("kv", 12), ("layerwise", 1)):
         config = AttentionConfig(768, 12, 65536, num_layers=12, k=256, sharing=sharing)
-        counted = costs.count("linformer", config, 65536, scope="encoder").parameters
-        assert counted - without == matrices * 256 * 65536
+        parameters = counted("linformer", config, 65536, scope="encoder").parameters
+        assert parameters - without == matrices * 256 * 65536
 
 
 def test_stands_for_real_modules_only():
@@ -226,4 +231,4 @@ def test_stands_for_real_modules_only():
     layer = build("linformer", config)[0]
     layer.extra = nn.Parameter(torch.zeros(1))
     real = sum(p.numel() for p in layer.parameters())
-    assert costs.count("linformer", config, 16).parameters == real - 1
+    assert counted("linformer", config, 16).parameters == real - 1

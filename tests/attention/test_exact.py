@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from linbench.attention import AttentionConfig, build, reference, unavailable
+from linbench.errors import UsageError
 
 CONFIG = AttentionConfig(d_model=8, num_heads=2, max_seq_len=12, num_layers=2)
 
@@ -105,13 +106,43 @@ def test_reference_in_chunks_is_the_same(name, monkeypatch):
 
 def test_reference_is_known_by_the_modules_own_word():
     """Built-in modules have a reference, unknown ones none, and a plug-in may name one."""
-    assert reference.name_of(build("sdpa", CONFIG)[0]) == "exact attention, float64"
+    exact = build("sdpa", CONFIG)[0]
+    assert reference.mathematics_of(exact) == "exact"
+    assert reference.name_of(exact) == "exact attention, float64"
     linformer = build("linformer", AttentionConfig(8, 2, 12, k=4))[0]
+    assert reference.mathematics_of(linformer) == "linformer"
     assert reference.name_of(linformer) == "Linformer equation (7), float64"
-    mine = torch.nn.Linear(8, 8)
-    assert reference.name_of(mine) is None
-    mine.reference = "exact"
-    assert reference.name_of(mine) == "exact attention, float64"
+    for word in (None, "mine", torch.nn.Linear(8, 8), ["exact"]):
+        mine = torch.nn.Module()
+        assert reference.mathematics_of(mine) is None
+        mine.reference = word
+        assert reference.mathematics_of(mine) is None
+        assert reference.name_of(mine) is None
+    mine = torch.nn.Module()
+    for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
+        setattr(mine, name, torch.nn.Linear(8, 8))
+    mine.num_heads, mine.reference = 2, "exact"
+    assert reference.mathematics_of(mine) == "exact"
+
+
+def test_a_claim_without_what_it_needs_is_refused_in_one_line():
+    """The error says what `reference` needs and what is missing, whatever asks for it."""
+    mine, x, rows = torch.nn.Linear(8, 8), torch.randn(1, 3, 8), torch.arange(3)
+    q = torch.randn(1, 2, 3, 4)
+    with pytest.raises(UsageError, match="Linear has no reference, expected an attribute"):
+        reference.layer_rows(mine, x, rows)
+    mine.reference, mine.q_proj = "exact", torch.nn.Linear(8, 8)
+    for ask in (
+        lambda: reference.mathematics_of(mine),
+        lambda: reference.name_of(mine),
+        lambda: reference.layer_rows(mine, x, rows),
+        lambda: reference.core_rows(mine, q, q, q, rows),
+    ):
+        with pytest.raises(UsageError) as caught:
+            ask()
+        message = str(caught.value)
+        assert "needs q_proj, k_proj, v_proj, out_proj, num_heads, but k_proj, v_proj" in message
+        assert "\n" not in message
 
 
 @pytest.mark.parametrize("name", ["vanilla", "sdpa"])

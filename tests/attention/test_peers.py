@@ -3,9 +3,10 @@ import importlib
 import pytest
 import torch
 
-from linbench.attention import AttentionConfig, build, load_plugin, registry
+import linbench.peers
+from linbench.attention import AttentionConfig, build, load_plugin, peers, reference, registry
+from linbench.attention.peers import lucidrains, mha, tatp22
 from linbench.errors import UsageError
-from linbench.peers import lucidrains, mha, tatp22
 
 PACKAGES = {"lucidrains": "linformer", "tatp22": "linformer_pytorch"}
 
@@ -91,3 +92,43 @@ def test_torch_attention_leaves_padding_out():
     layer = mha(config())[0].eval()
     x, mask = torch.randn(1, 16, 8), torch.arange(16)[None] >= 9
     torch.testing.assert_close(layer(x, mask)[:, :9], layer(x[:, :9]))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("padded", [False, True])
+def test_torch_attention_is_the_formula(padded, bias, training):
+    """Outputs and the gradients of all parameters equal the float64 reference."""
+    torch.manual_seed(0)
+    layer = mha(config(bias=bias))[0].double().train(training)
+    assert reference.mathematics_of(layer) == "exact"
+    x = torch.randn(2, 9, 8, dtype=torch.double, requires_grad=True)
+    mask = torch.arange(9) >= torch.tensor([[9], [5]]) if padded else None
+    rows = torch.tensor([0, 3, 8])
+    got, want = layer(x, mask)[:, rows], reference.layer_rows(layer, x, rows, mask)
+    torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
+    weight, leaves = torch.randn_like(got), [x, *layer.parameters()]
+    assert len(leaves) == (5 if bias else 3)
+    torch.testing.assert_close(
+        torch.autograd.grad((got * weight).sum(), leaves),
+        torch.autograd.grad((want * weight).sum(), leaves),
+        rtol=1e-9,
+        atol=1e-9,
+    )
+    with torch.no_grad():  # the inference path in eval mode
+        torch.testing.assert_close(layer(x, mask)[:, rows], want, rtol=1e-9, atol=1e-9)
+
+
+def test_torch_attention_holds_no_more_than_torchs_own():
+    """The views add neither parameters nor entries of the state dict."""
+    layer = mha(config())[0]
+    own = torch.nn.MultiheadAttention(8, 2, batch_first=True)
+    assert [p.shape for p in layer.parameters()] == [p.shape for p in own.parameters()]
+    assert list(layer.state_dict()) == [f"layer.{name}" for name in own.state_dict()]
+    assert layer.k_proj.weight.data_ptr() == layer.layer.in_proj_weight[8:].data_ptr()
+
+
+def test_the_public_name_leads_to_the_same_builders():
+    """`linbench.peers` names what `linbench.attention.peers` holds."""
+    for name in linbench.peers.__all__:
+        assert getattr(linbench.peers, name) is getattr(peers, name)

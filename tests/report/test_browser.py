@@ -1,20 +1,25 @@
 """The HTML report in a real browser: what is drawn, switched, sorted, and what is not loaded."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
+import pages
 import pytest
 import synthetic
 
+from linbench import words
 from linbench.report import html
+from linbench.report.content import Mark, Quantity, Report, Section, Sentence, Table, View
 
-COST = "figure[data-figure=core-cost]"
+COST = "figure[data-figure=cost]"
 HOSTILE = '</script><script>window.stolen=1</script><img src=x onerror="window.stolen=1">'
 
 
 @pytest.fixture(scope="module")
-def path(report, tmp_path_factory):
-    """The page of a default sweep."""
-    made = report(("run", synthetic.default_sweep(np.random.default_rng(1))))
-    return html.write(made, tmp_path_factory.mktemp("page"))
+def path(tmp_path_factory):
+    """A page with everything that can be on one."""
+    return html.write(pages.sweep(), tmp_path_factory.mktemp("page"))
 
 
 @pytest.fixture
@@ -56,14 +61,14 @@ def test_nothing_is_loaded_and_nothing_complains(page):
 
 def test_axes_name_lengths_as_powers_of_two(page):
     """n runs over 512, 1k, 2k, ... and time over powers of ten."""
-    assert labels_of_axis(page) == ["512", "1k", "2k", "4k", "8k", "16k", "32k", "64k"]
+    assert labels_of_axis(page) == ["512", "1k", "2k", "4k", "8k", "16k", "32k"]
     assert "100 ms" in page.locator(f"{COST} .axis").nth(1).text_content()
 
 
 def test_every_point_with_an_interval_has_a_whisker(page):
     """Each interval is a stroke of its own, between its two ends."""
     whiskers = page.get_attribute(f"{COST} .series[data-label='sdpa'] .whisker", "d")
-    assert whiskers.count("V") == 7  # n = 512 to 32768
+    assert whiskers.count("V") == len(pages.SIZES)
 
 
 def test_a_click_takes_a_series_off_and_brings_it_back(page):
@@ -90,7 +95,7 @@ def test_the_keyboard_does_what_the_mouse_does(page):
     page.keyboard.press("Space")
     page.locator(f"{COST} input").first.focus()
     page.keyboard.press("ArrowRight")
-    assert page.locator(f"{COST} h4").inner_text() == "Tokens per second"
+    assert page.locator(f"{COST} h4").inner_text() == "Peak memory of one call"
     page.locator(f"{COST} .canvas").focus()
     page.keyboard.press("Home")
     assert page.locator(f"{COST} .readout strong").inner_text() == "n = 512"
@@ -109,7 +114,7 @@ def test_hovering_reads_values_with_intervals_as_the_table_has_them(page):
     read = dict(zip(values[::2], values[1::2], strict=True))
     rows = page.locator("details:has(h3:text-is('Measurements')) tbody tr")
     cells = [row.locator("th, td").all_text_contents() for row in rows.all()]
-    table = {row[0]: row[4] for row in cells if row[1] == n}
+    table = {row[0]: row[2] for row in cells if row[1].replace(",", "") == n}
     assert read == table
     assert all("[" in value for value in read.values())
 
@@ -131,42 +136,75 @@ def test_metrics_and_baselines_change_what_is_drawn(page):
 
 
 def test_only_what_was_measured_can_be_chosen(page):
-    """No energy was measured, so none is offered."""
+    """What is offered is what has a view."""
     names = page.locator(f"{COST} .segments label").all_inner_texts()
-    assert names == ["Time", "Tokens per second", "Peak memory"]
+    assert names == ["Time", "Peak memory"]
+
+
+def column_of(page, table, name):
+    """The head of a column, and how to read its cells."""
+    head = page.get_by_role("region", name=table).locator("th", has_text=name).first
+    place = head.evaluate("head => head.cellIndex") + 1
+    cells = head.locator("xpath=ancestor::table").locator(f"tbody tr > :nth-child({place})")
+    return head, cells
 
 
 def test_tables_sort_by_number_and_turn_round(page):
-    """ms before s, whatever the digits; missing values last both ways; the order is announced."""
+    """µs before s, whatever the digits; the order is announced."""
     page.locator("summary", has_text="Measurements").click()
-    table = page.get_by_role("region", name="Measurements")
-    head = table.locator("th", has_text="time of one call")
-    column = head.evaluate("head => head.cellIndex")
+    head, cells = column_of(page, "Measurements", "time of one call")
 
     def keys():
-        return [
-            float(cell.get_attribute("data-key"))
-            for cell in table.locator(f"tbody tr > :nth-child({column + 1})").all()
-        ]
+        return [float(cell.get_attribute("data-key")) for cell in cells.all()]
 
+    assert keys() != sorted(keys())
     head.get_by_role("button").click()
     assert keys() == sorted(keys())
+    assert cells.first.text_content().endswith(" µs")
+    assert cells.last.text_content().endswith(" s")
     assert head.get_attribute("aria-sort") == "ascending"
     head.get_by_role("button").press("Enter")
     assert keys() == sorted(keys(), reverse=True)
     assert head.get_attribute("aria-sort") == "descending"
 
 
+def test_tables_sort_by_text(page):
+    """A column of names has no numbers to go by: k = 128 comes before k = 256 all the same."""
+    page.locator("summary", has_text="Measurements").click()
+    head, cells = column_of(page, "Measurements", "implementation")
+    head.get_by_role("button").click()
+    assert list(dict.fromkeys(cells.all_text_contents())) == sorted(pages.LAWS)
+
+
 def test_missing_cells_sort_last(page):
-    """An n* that was not found is below those that were, ascending and descending."""
-    head = page.locator("table th", has_text="n*").first
-    cells = head.locator("xpath=ancestor::table").locator("tbody tr > :nth-child(4)")
-    for _ in range(2):
+    """What is not there is below what is, ascending and descending."""
+    head, cells = column_of(page, "Crossovers", "n*")
+    for found in (["95", "860"], ["860", "95"]):
         head.get_by_role("button").click()
-        missing = [text == "\N{EN DASH}" for text in cells.all_text_contents()]
-        assert missing == sorted(missing)
-        assert any(missing)
-        assert not all(missing)
+        texts = [text.split(" ")[0] for text in cells.all_text_contents()]
+        assert texts == [*found, "\N{EN DASH}", "\N{EN DASH}"]
+
+
+def test_a_linear_metric_has_even_ticks(page):
+    """Accuracy from 0.5 to 0.9: even steps, equally far apart, no guides, no line at 1."""
+    figure = page.locator("figure[data-figure=quality]")
+    ticks = figure.locator(".axis").nth(1)
+    assert ticks.locator("text").all_text_contents() == [f"{i / 20:g}" for i in range(10, 19)]
+    places = [tick.bounding_box()["y"] for tick in ticks.locator("text").all()]
+    gaps = [low - high for low, high in pairwise(places)]
+    assert max(gaps) - min(gaps) < 0.01
+    assert figure.locator(".guide, .unity").count() == 0
+    figure.locator(".canvas").focus()
+    page.keyboard.press("Home")
+    assert "0.900 [0.882, 0.918]" in figure.locator(".readout").text_content()
+
+
+def test_a_linear_axis_follows_what_is_on(page):
+    """With the two best switched off the axis ends above the third."""
+    figure = page.locator("figure[data-figure=quality]")
+    for name in ("vanilla", "sdpa"):
+        figure.get_by_role("button", name=name).click()
+    assert figure.locator(".axis").nth(1).locator("text").last.text_content() == "0.8"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -208,11 +246,35 @@ def test_paper_holds_everything(page):
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     plots = page.locator(".paper svg[role=img]")
-    assert plots.count() == 2 + 4 + 4  # cost, gain, gain by k
+    assert plots.count() == 2 + 2 + 1  # cost, gain, quality
     assert all(plot.is_visible() for plot in plots.all())
     assert page.locator("details:not([open])").count() == 0
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("details[open]").count() == 0
+
+
+def test_text_stays_text_wherever_it_stands(open_page, tmp_path):
+    """Whatever a title, label, unit, cell or sentence holds is shown and never run."""
+    lines = [pages.line(HOSTILE, lambda n: n / 1e6, key=pages.key("sdpa"))]
+    plot = pages.plot(HOSTILE, HOSTILE, lines, scale="linear", x_name=HOSTILE)
+    past = pages.levels(words.RATIO, "log", (1.0, 1.1), (1.0, 1.1))
+    past = replace(past, x_labels=(HOSTILE, HOSTILE), marks=(Mark(1.0, HOSTILE),))
+    figures = (
+        pages.figure("views", plot, views=(View(HOSTILE, HOSTILE, plot, HOSTILE),)),
+        replace(pages.figure("rows", plot, past), title=HOSTILE, caption=HOSTILE),
+    )
+    table = Table(HOSTILE, (HOSTILE,), ((Quantity(1.0, unit=HOSTILE, mark=HOSTILE),),), HOSTILE)
+    section = Section(HOSTILE, (HOSTILE,), figures, (table,), HOSTILE)
+    report = Report(HOSTILE, (Sentence(HOSTILE, (HOSTILE,)),), (section,))
+    with open_page(html.write(report, tmp_path)) as page:
+        page.locator("figure[data-figure=views] .canvas").hover()
+        said = page.locator("figure[data-figure=views] .readout").text_content()
+        assert said.count(HOSTILE) == 3
+        assert page.evaluate("window.stolen") is None
+        assert page.locator("img").count() == 0
+        assert page.locator("script").count() == 3
+        assert page.title() == HOSTILE
+        assert page.complaints == []
 
 
 def test_names_from_a_run_file_stay_text(open_page, report, tmp_path):
@@ -237,6 +299,22 @@ def test_names_from_a_run_file_stay_text(open_page, report, tmp_path):
         assert HOSTILE in page.locator("table").all_text_contents()[-1]
         assert page.complaints == []
         assert {url for url in page.requests if url != "data:,"} == {made.as_uri()}
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale", "values"),
+    [(words.RATIO, "log", (1.0, 2.0, 4.0)), ("", "linear", (0.5, 0.7, 0.9))],
+)
+def test_a_history_stands_on_the_scale_of_its_plot(open_page, tmp_path, unit, scale, values):
+    """Even steps stand at even distances: those of factors where it is logarithmic."""
+    figure = pages.figure("history", pages.levels(unit, scale, values, values))
+    made = html.write(Report("history", (), (Section("History", figures=(figure,)),)), tmp_path)
+    with open_page(made) as page:
+        dots = [dot.bounding_box()["y"] for dot in page.locator(".plots .loose").all()]
+        assert page.locator(".unity").count() == (unit == words.RATIO)
+        assert page.complaints == []
+    assert dots[0] - dots[1] == pytest.approx(dots[1] - dots[2], abs=0.5)
+    assert dots[0] - dots[1] > 20
 
 
 def test_two_runs_are_overlaid(open_page, report, tmp_path):

@@ -6,13 +6,12 @@ import re
 from html import unescape
 from pathlib import Path
 
-import numpy as np
+import pages
 import pytest
-import synthetic
 
 from linbench.report import html, styles
-from linbench.report.content import Report, Section, Table
-from linbench.report.html import cells_of, columns_of, inline, sort_key
+from linbench.report.content import NONE, Quantity, Report, Section, Table, count
+from linbench.report.html import inline, kinds_of
 from linbench.report.interactive import figure_json
 from linbench.report.markdown import markdown
 
@@ -20,8 +19,8 @@ ASSETS = Path("linbench/report/assets")
 
 
 @pytest.fixture(scope="module")
-def sweep(report):
-    return report(("run", synthetic.default_sweep(np.random.default_rng(1))))
+def sweep():
+    return pages.sweep()
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +38,13 @@ def _text(page):
 def test_it_holds_what_the_markdown_holds(sweep, page):
     """Every sentence, heading, caption, note, table cell and command of the Markdown is there."""
     text = _text(page)
-    said = [*sweep.summary]
+    said = [word for sentence in sweep.summary for word in (sentence.text, *sentence.under)]
     for section in sweep.sections:
         said += [section.title, *section.sentences, section.code]
         said += [word for figure in section.figures for word in (figure.title, figure.caption)]
         for table in section.tables:
             said += [table.title, table.note, *table.columns]
-            said += [cell for row in table.rows for cell in row]
+            said += [str(cell) for row in table.rows for cell in row]
     for words in said:
         assert " ".join(words.replace("**", "").replace("`", "").split()) in text, words
 
@@ -63,15 +62,23 @@ def test_every_figure_of_the_markdown_is_in_the_page(sweep, page):
     assert [figure["name"] for figure in json.loads(data[1])] == linked
 
 
-def test_the_same_run_gives_the_same_page(report, page):
-    """The page depends on nothing but the run file."""
-    again = report(("run", synthetic.default_sweep(np.random.default_rng(1))))
-    assert html.html(again) == page
+def test_the_same_report_gives_the_same_page(page):
+    """The page depends on nothing but what it says."""
+    assert html.html(pages.sweep()) == page
+
+
+def test_a_sentence_stands_above_those_under_it(sweep, page):
+    """Nested bullets in both formats, whatever the sentence ends in."""
+    under = "  - in time from n = 860\n  - in memory everywhere"
+    assert f"- Linformer wins:\n{under}\n" in markdown(sweep)
+    flat = re.sub(r"\s*\n\s*", "", page).replace("\xa0", " ")
+    nested = "<ul><li>in time from n = 860</li><li>in memory everywhere</li></ul>"
+    assert f"<li>Linformer wins:{nested}</li>" in flat
 
 
 def test_the_page_stays_small(page):
-    """A report of a default sweep is well under a megabyte, D3 included."""
-    assert len(page) < 600_000
+    """A report with a few figures is a fraction of a megabyte, D3 included."""
+    assert len(page) < 200_000
 
 
 def test_our_files_cannot_end_their_element():
@@ -81,20 +88,29 @@ def test_our_files_cannot_end_their_element():
     assert "</style" not in (ASSETS / "report.css").read_text().lower()
 
 
-def test_d3_is_the_published_file_and_comes_with_its_licence(page):
+def test_d3_is_the_bundle_that_the_readme_makes_and_comes_with_its_licence(page):
     """The file is the one that the README beside it names; every page holds its licence."""
-    digest = hashlib.sha256((ASSETS / "d3.min.js").read_bytes()).hexdigest()
-    version = re.match(r"// https://d3js.org v([\d.]+)", (ASSETS / "d3.min.js").read_text())[1]
-    assert digest in (ASSETS / "README.md").read_text()
-    assert f"D3 {version} " in (ASSETS / "README.md").read_text()
+    bundle, readme = ((ASSETS / name).read_text() for name in ("d3.min.js", "README.md"))
+    version = re.match(r"// https://d3js.org v([\d.]+)", bundle)[1]
+    assert hashlib.sha256(bundle.encode()).hexdigest() in readme
+    assert f"D3 {version} " in readme
     assert (ASSETS / "d3.LICENSE").read_text() in page
 
 
-def test_json_in_the_page_cannot_end_its_element(report):
+def test_the_d3_bundle_exports_what_is_used_and_no_more():
+    """Each `d3.x` of our script is among the names that the bundle defines and the README lists."""
+    used = set(re.findall(r"\bd3\.([A-Za-z]+)", (ASSETS / "report.js").read_text()))
+    listed = re.findall(r"^export \{(.+)\} from", (ASSETS / "README.md").read_text(), re.MULTILINE)
+    (exports,) = re.findall(r"\{((?:\w+:\(\)=>[\w$]+,?)+)\}", (ASSETS / "d3.min.js").read_text())
+    assert {name.strip() for names in listed for name in names.split(",")} == used
+    assert set(re.findall(r"(\w+):", exports)) == used
+
+
+def test_json_in_the_page_cannot_end_its_element():
     """Names in chart data are the same after a round trip, and hold no tag before it."""
     name = "</script><!--<b>&'\""
-    records = synthetic.measured(np.random.default_rng(0), lambda n: 1e-6 * n, impl=name)
-    page = html.html(report(("run", records)))
+    figure = pages.figure("one", pages.plot("Time", "s", [pages.line(name, float)]))
+    page = html.html(Report("r", (), (Section("s", figures=(figure,)),)))
     (data,) = re.findall(r'<script type="application/json" id="figures">(.*?)</script>', page)
     assert "<" not in data
     (line,) = json.loads(data)[0]["rows"][0][0]["lines"]
@@ -109,43 +125,34 @@ def test_sentences_are_escaped_before_their_markdown_is_read():
     )
 
 
-@pytest.mark.parametrize(
-    ("text", "key"),
-    [
-        ("512", 512),
-        ("1,048,576", 1048576),
-        ("12.3 [12.1, 12.5] ms", 0.0123),
-        ("1.50 MiB (exact)", 1.5 * 2**20),
-        ("0.612 [0.580, 0.640] (sdpa)", 0.612),
-        ("3.0e-07", 3e-7),
-        ("under 0.1 %", 0.0005),
-        ("(4844500)", 4844500),
-        ("4096 to 16384", 4096),
-        ("512 or less", 512),
-        ("5 (1 disturbed)", 5),
-        ("\N{MINUS SIGN}3.5 %", -0.035),
-        ("linformer k=128", None),
-        ("2026-11-22", None),
-        ("1: under 0.1 %, n: 100 %", None),
-        ("a+bn", None),
-        ("", None),
-        ("\N{EN DASH}", None),
-    ],
-)
-def test_cells_are_sorted_by_the_number_they_begin_with(text, key):
-    """Units count, intervals and remarks do not; other text has no number."""
-    assert sort_key(text) == (None if key is None else pytest.approx(key))
-
-
-def test_a_column_is_of_numbers_only_if_all_that_is_told_is_one():
+def test_a_column_is_of_numbers_if_all_that_is_told_is_one():
     """A dash or a blank does not make a column of numbers one of text; a word does."""
-    dash = "\N{EN DASH}"
-    table = Table("t", ("a", "b", "c"), (("1 ms", "1", dash), (dash, "x", ""), ("2 s", "3", dash)))
-    assert [column.number for column in columns_of(table)] == [True, False, False]
-    assert [[cell.key for cell in row] for row in cells_of(table)] == [
-        [0.001, None, None],
-        [None, None, None],
-        [2.0, None, None],
+    number = Quantity(0.001, unit="s")
+    rows = (
+        (number, count(1), NONE, "", "512", "a" * 50),
+        (NONE, "x", NONE, "", "1024", count(2)),
+        ("", count(3), "", "", "95", NONE),
+    )
+    assert kinds_of(Table("t", tuple("abcdef"), rows)) == ["number", "", "", "", "", "long"]
+    assert kinds_of(Table("t", ("a",), ())) == [""]
+
+
+def test_a_number_carries_the_value_it_is_sorted_by():
+    """The value in its plain unit, not what is written of it; text and dashes carry none."""
+    rows = (
+        (Quantity(0.0123456, 0.0121, 0.0125, "s"), "1 ms", Quantity(0.25, text="~4:1")),
+        (Quantity(1.5 * 2**20, unit="byte", mark="(sdpa)"), Quantity(2.0), NONE),
+    )
+    table = Table("t", ("a", "b", "c"), rows)
+    page = html.html(Report("r", (), (Section("s", tables=(table,)),)))
+    cells = re.findall(r'<(?:td|th scope=row)( class="number")?(?: data-key="(.*?)")?>(.+?)<', page)
+    assert cells == [
+        (' class="number"', "0.0123456", "12.3 [12.1, 12.5] ms"),
+        ("", "", "1 ms"),
+        (' class="number"', "0.25", "~4:1"),
+        (' class="number"', "1572864.0", "1.50 MiB (sdpa)"),
+        ("", "", "2.00"),
+        (' class="number"', "", NONE),
     ]
 
 

@@ -68,16 +68,19 @@ function setUpTables() {
 
 /* ---- axes ---- */
 
+/* As `limits` of linbench/report/scales.py, for the lines that are on. */
 function rangeOf(plot, lines) {
   if (plot.places.length) return plot.range;
-  const points = lines.flatMap((line) => line.points);
-  const values = points.map((point) => point[1]);
-  const ends = points.flatMap((point) => [point[2], point[3]]).filter((end) => end);
-  let low = Math.max(d3.min([...ends, ...values]), d3.min(values) / 3);
-  let high = Math.min(d3.max([...ends, ...values]), d3.max(values) * 3);
-  if (plot.unit === "ratio") [low, high] = [Math.min(low, 0.97), Math.max(high, 1.03)];
-  const margin = Math.max((high / low) ** 0.06, 1.02);
-  return [low / margin, high * margin];
+  const linear = plot.scale === "linear";
+  const points = lines.flatMap((line) => line.points), values = points.map((point) => point[1]);
+  const ends = points.flatMap((point) => [point[2], point[3]]).filter((end) => (linear ? end !== null : end));
+  const told = [...ends, ...values], [least, most] = d3.extent(values);
+  const span = most - least || Math.abs(most) / 10 || 1;
+  const [floor, ceiling] = linear ? [least - span, most + span] : [least / 3, most * 3];
+  let [low, high] = [Math.max(d3.min(told), floor), Math.min(d3.max(told), ceiling)];
+  if (plot.atOne) [low, high] = [Math.min(low, 0.97), Math.max(high, 1.03)];
+  const edge = 0.06 * (high - low) || 0.5 * span, margin = Math.max((high / low) ** 0.06, 1.02);
+  return linear ? [low - edge, high + edge] : [low / margin, high * margin];
 }
 
 function domainOf(plot, lines) {
@@ -110,7 +113,7 @@ function layOut(plot, lines, width, height) {
   const edges = {
     left: 18 + 7.2 * longest(yTicks), right: width - RIGHT, top: TOP, bottom: height - BOTTOM,
   };
-  const scale = plot.unit === "slope" ? d3.scaleLinear : d3.scaleLog;
+  const scale = plot.scale === "linear" ? d3.scaleLinear : d3.scaleLog;
   const y = scale(range, [edges.bottom, edges.top]);
   const x = (plot.places.length ? d3.scaleLinear : d3.scaleLog)(xDomain, [edges.left, edges.right]);
   const places = plot.places.map((label, i) => [i, label]);
@@ -214,8 +217,8 @@ function drawLevels(svg, line, style, at, width) {
 
 function drawLines(svg, plot, lines, styles, at) {
   const ours = lines.filter((line) => !line.published), count = Math.max(1, ours.length);
-  // ratios of several lines stand at the same x: a little apart, so that intervals can be told
-  const step = plot.unit === "ratio" ? Math.min(0.008, 0.08 / count) * (at.edges.right - at.edges.left) : 0;
+  // intervals of several lines at the same x are told apart only beside each other
+  const step = plot.apart ? Math.min(0.008, 0.08 / count) * (at.edges.right - at.edges.left) : 0;
   const shift = (line) => (line.published ? 0 : step * (ours.indexOf(line) - (count - 1) / 2));
   lines.forEach((line, i) => {
     const style = styles[line.label];
@@ -237,8 +240,8 @@ function picture(plot, lines, styles, { width, height, basis }) {
   }
   const at = layOut(plot, lines, width, height);
   drawAxes(svg, plot, at);
-  if (plot.unit === "ratio") drawUnity(svg, at, basis);
-  drawGuides(svg, plot, at);
+  if (plot.atOne) drawUnity(svg, at, basis);
+  if (plot.scale === "log") drawGuides(svg, plot, at);
   drawMarks(svg, plot, at);
   drawLines(svg, plot, lines, styles, at);
   return { svg, at };

@@ -1,0 +1,482 @@
+"""A suite: a named set of cases, from a TOML file, from flags, or from both (flags win). Pure.
+
+Every setting is written in a suite file as on the command line, with `_` for `-`; lists may be TOML
+lists too. Lists are axes, the grid is their product. Settings of a task stand among the others.
+"""
+
+import itertools
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from linbench import attention, ranges, tasks
+from linbench.attention.config import ORDERS, PROJECTIONS, SHARINGS
+from linbench.errors import LinbenchError, UsageError, did_you_mean
+from linbench.plugins import source_of
+from linbench.run.case import DEFAULT_TASK, Case, Mode, Scope
+from linbench.run.metrics import Metric
+from linbench.run.shape import config_of
+from linbench.tasks import Task
+
+DTYPES = ("float32", "float64", "float16", "bfloat16")
+DEVICES = ("auto", "cpu", "cuda")
+GRID = "Grid"
+HOW = "How to measure"
+
+
+def _text(value: Any) -> str:
+    """Write a TOML value as the command line would have it: lists joined by commas."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _words(value: Any) -> list[str]:
+    words = [word.strip() for word in _text(value).split(",")]
+    if not all(words):
+        raise UsageError(f"'{_text(value)}' is empty or has an empty item, expected names")
+    return list(dict.fromkeys(words))
+
+
+def _sizes(what: str) -> BeforeValidator:
+    return BeforeValidator(lambda value: ranges.integers(_text(value), what))
+
+
+def _one_of(what: str, known: tuple[str, ...]) -> BeforeValidator:
+    def check(value: Any) -> list[str]:
+        words = _words(value)
+        for word in words:
+            if word not in known:
+                raise UsageError(
+                    f"{what} '{word}' is unknown, expected {', '.join(known)}"
+                    f"{did_you_mean(word, known)}"
+                )
+        return words
+
+    return BeforeValidator(check)
+
+
+def _duration(what: str) -> BeforeValidator:
+    def read(value: Any) -> float | None:
+        return None if value is None else ranges.seconds(_text(value), what)
+
+    return BeforeValidator(read)
+
+
+def _limit(what: str) -> BeforeValidator:
+    def read(value: Any) -> float:
+        limit = ranges.seconds(_text(value), what)
+        if limit is None:
+            raise UsageError(f"{what} 'none' would let a case hang for ever; give one, say 10m")
+        return limit
+
+    return BeforeValidator(read)
+
+
+def _axis(text: str, shown: str | None = None, **more: Any) -> Any:
+    """Describe a field that spans the grid; `shown` is its default as the help has it."""
+    return Field(description=text, json_schema_extra={"panel": GRID, "shown": shown, **more})
+
+
+def _how(text: str, shown: str | None = None, **more: Any) -> Any:
+    return Field(description=text, json_schema_extra={"panel": HOW, "shown": shown, **more})
+
+
+class Suite(BaseModel):
+    """What to measure and how long; `expand` makes it into cases.
+
+    Every field with a description is a flag of each verb that measures (`linbench.cli.grid`).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "sweep"
+    description: str = ""
+    impl: Annotated[
+        list[str],
+        BeforeValidator(_words),
+        _axis(
+            "Implementations; your own as NAME=module:builder or NAME=file.py:builder, "
+            "with @k at the end if it takes k.",
+            "vanilla,sdpa,linformer",
+            repeats=True,
+        ),
+    ] = ["vanilla", "sdpa", "linformer"]
+    seq: Annotated[
+        list[int],
+        _sizes("--seq"),
+        _axis("Sequence lengths n: 512..65536 doubles, A..B*4, A..B+1024, commas.", "512..65536"),
+    ] = [512 * 2**i for i in range(8)]
+    k: Annotated[
+        list[str],
+        BeforeValidator(lambda value: ranges.k_values(_text(value))),
+        _axis("Projected dimensions: 128,256, n/4, per layer 256/128/64 or 256:64.", "128,256"),
+    ] = ["128", "256"]
+    sharing: Annotated[
+        list[str],
+        _one_of("--sharing", SHARINGS),
+        _axis("none, headwise, kv, layerwise.", "headwise"),
+    ] = ["headwise"]
+    projection: Annotated[
+        list[str],
+        _one_of("--projection", PROJECTIONS),
+        _axis("linear, jl, mean, max, conv.", "linear"),
+    ] = ["linear"]
+    order: Annotated[
+        list[str],
+        _one_of("--order", ORDERS),
+        _axis("auto, project_first, compress_first.", "auto"),
+    ] = ["auto"]
+    scope: Annotated[
+        list[Scope],
+        _one_of("--scope", ("layer", "core", "encoder")),
+        _axis("layer (with its four projections), core (attention alone), encoder.", "layer"),
+    ] = ["layer"]
+    mode: Annotated[
+        list[Mode],
+        _one_of("--mode", ("forward", "forward_backward")),
+        _axis("forward, forward_backward.", "forward"),
+    ] = ["forward"]
+    d_model: Annotated[list[int], _sizes("--d-model"), _axis("Model width.", "256")] = [256]
+    heads: Annotated[list[int], _sizes("--heads"), _axis("Attention heads h.", "4")] = [4]
+    layers: Annotated[list[int], _sizes("--layers"), _axis("Layers, at scope encoder.", "1")] = [1]
+    batch: Annotated[
+        Annotated[list[int], _sizes("--batch")] | None, _axis("Sequences in a batch.", "1")
+    ] = None
+    tokens: Annotated[
+        Annotated[list[int], _sizes("--tokens")] | None,
+        _axis("Tokens in a batch: batch = tokens / n."),
+    ] = None
+    dtype: Annotated[
+        list[str],
+        _one_of("--dtype", DTYPES),
+        _axis("float32, float64, float16, bfloat16.", "float32"),
+    ] = ["float32"]
+    task: Annotated[
+        list[str],
+        BeforeValidator(_words),
+        _axis(
+            f"What is measured: {', '.join(tasks.names())}; your own as NAME=file.py:attribute.",
+            DEFAULT_TASK,
+            repeats=True,
+        ),
+    ] = [DEFAULT_TASK]
+    settings: dict[str, Any] = {}
+    """Settings of the tasks, as they were given."""
+    device: Annotated[str, _how("auto, cpu, cuda.", "auto")] = "auto"
+    compile: Annotated[bool, _how("Use torch.compile.", flags="--compile")] = False
+    rounds: Annotated[int, _how("Maximum rounds per case, each a fresh process.", "5")] = 5
+    budget: Annotated[
+        float | None, _duration("--budget"), _how("Time for the whole sweep, or none.", "5m")
+    ] = 300.0
+    case_timeout: Annotated[
+        float, _limit("--case-timeout"), _how("Limit of one round of one case.", "60s")
+    ] = 60.0
+    precision: Annotated[
+        float,
+        BeforeValidator(lambda value: ranges.fraction(_text(value), "--precision")),
+        _how("From the 6th round on, end a case whose 95 % interval is this tight.", "3%"),
+    ] = 0.03
+    keep_pages: Annotated[
+        bool,
+        _how(
+            "Whether the C library keeps freed pages while timing.",
+            "keep-pages",
+            flags="--keep-pages/--return-pages",
+        ),
+    ] = True
+    seed: Annotated[int, _how("Of weights, inputs and order.", "0")] = 0
+
+    @cached_property
+    def plugins(self) -> list[str]:
+        """The plug-ins among `impl`, as `NAME=module:builder`."""
+        return [entry.partition("@")[0] for entry in self.impl if "=" in entry]
+
+    @cached_property
+    def task_plugins(self) -> list[str]:
+        """The plug-ins among `task`, as `NAME=file.py:attribute`."""
+        return [entry for entry in self.task if "=" in entry]
+
+    @cached_property
+    def tasks(self) -> dict[str, Task]:
+        """The tasks by name."""
+        named = (tasks.plug_in(entry) if "=" in entry else entry for entry in self.task)
+        return {name: tasks.find(name) for name in named}
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """What the tasks measure."""
+        return list({m.name: m for task in self.tasks.values() for m in task.metrics}.values())
+
+    def settings_of(self, name: str) -> BaseModel | None:
+        """Return the settings of one of the tasks, validated.
+
+        Raises:
+            UsageError: a value is not what the task expects.
+        """
+        model = self.tasks[name].settings
+        if model is None:
+            return None
+        own = {key: self.settings[key] for key in keys_of(model) if key in self.settings}
+        try:
+            return model.model_validate(own)
+        except ValidationError as error:
+            raise UsageError(_first_error(error)) from None
+
+
+def keys_of(model: type[BaseModel]) -> dict[str, str]:
+    """Return what the settings of a task are called in suites, by the names of their fields."""
+    return {field.alias or name: name for name, field in model.model_fields.items()}
+
+
+def read(settings: Mapping[str, Any]) -> Suite:
+    """Validate settings, from a TOML file, from flags, or from the header of a run.
+
+    Raises:
+        UsageError: an unknown setting (the nearest is named) or a value of the wrong kind.
+    """
+    own = {name: value for name, value in settings.items() if name in Suite.model_fields}
+    rest = {name: value for name, value in settings.items() if name not in own}
+    rest = {name: value for name, value in rest.items() if value is not None}
+    try:
+        suite = Suite.model_validate({**own, "settings": {**own.get("settings", {}), **rest}})
+    except ValidationError as error:
+        raise UsageError(_first_error(error)) from None
+    _check(suite)
+    return suite
+
+
+def _first_error(error: ValidationError) -> str:
+    first = error.errors()[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, LinbenchError):
+        return str(cause)
+    flag = "--" + str(first["loc"][0]).replace("_", "-")
+    return f"{flag} '{first['input']}': {first['msg'].lower()}"
+
+
+def _check(suite: Suite) -> None:
+    if suite.rounds < 1:
+        raise UsageError(f"--rounds {suite.rounds} measures nothing, expected at least 1")
+    if suite.device not in DEVICES:
+        raise UsageError(
+            f"--device '{suite.device}' is unknown, expected {', '.join(DEVICES)}"
+            f"{did_you_mean(suite.device, DEVICES)}"
+        )
+    if suite.batch and suite.tokens:
+        raise UsageError("--batch and --tokens exclude each other: batch = tokens / n; drop one")
+    for d_model, heads in itertools.product(suite.d_model, suite.heads):
+        if d_model % heads:
+            raise UsageError(
+                f"--heads {heads} does not divide --d-model {d_model}; choose heads that do, "
+                f"for instance {next(h for h in range(heads, 0, -1) if d_model % h == 0)}"
+            )
+    if max(suite.layers) > 1 and set(suite.scope) != {"encoder"}:
+        raise UsageError(
+            f"--layers {max(suite.layers)} needs a stack of layers, but --scope is "
+            f"{','.join(suite.scope)}; add --scope encoder"
+        )
+    if not 0 <= suite.seed < 2**63:
+        raise UsageError(f"--seed {suite.seed} is out of range, expected 0 to 2^63 - 1")
+    names = [_axes_of(entry)[0] for entry in suite.impl]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"--impl names '{name}' twice; give each plug-in a name of its own")
+    _check_settings(suite)
+
+
+def _check_settings(suite: Suite) -> None:
+    """Refuse settings that no task of the suite has."""
+    models = {name: task.settings for name, task in suite.tasks.items() if task.settings}
+    for name in models:
+        suite.settings_of(name)
+    asked = {key for model in models.values() for key in keys_of(model)}
+    for key in suite.settings:
+        if key in asked:
+            continue
+        known = [*Suite.model_fields, *asked]
+        for other in tasks.names():
+            model = tasks.find(other).settings if other not in suite.tasks else None
+            if model and key in keys_of(model):
+                raise UsageError(
+                    f"--{key.replace('_', '-')} {suite.settings[key]} is for task {other}, but "
+                    f"--task is {','.join(suite.task)}; add --task {other}"
+                )
+        raise UsageError(
+            f"setting '{key}' is unknown, expected one of {', '.join(known)}"
+            f"{did_you_mean(key, known)}"
+        )
+
+
+def check_plugins(suite: Suite) -> None:
+    """Refuse plug-ins whose file or module is not there, without running their code.
+
+    Raises:
+        UsageError: the text names the plug-in and what was looked for.
+    """
+    for flag, specs in (("--impl", suite.plugins), ("--task", suite.task_plugins)):
+        for spec in specs:
+            name, _, target = spec.partition("=")
+            if source_of(target) is None:
+                raise UsageError(
+                    f"{flag} '{name}': '{target.rpartition(':')[0]}' was not found, expected a .py "
+                    "file or an importable module; correct the path, or install it"
+                )
+
+
+def load(suite: str, overrides: Mapping[str, Any]) -> Suite:
+    """Read a suite file by path or name, with flags that override its settings.
+
+    Raises:
+        UsageError: no such suite, not TOML, or a setting that is not valid.
+    """
+    path = _find(suite)
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UsageError(
+            f"suite '{path}' cannot be read as TOML: {error}; compare 'linbench list suites'"
+        ) from None
+    try:
+        read(settings)
+    except UsageError as error:
+        raise UsageError(f"suite '{path}': {error}") from None
+    return read({"name": path.stem, **settings, **overrides})
+
+
+def _find(suite: str) -> Path:
+    places = [Path(suite)] if suite.endswith(".toml") else []
+    places += [folder / f"{suite}.toml" for folder in folders()]
+    for path in places:
+        if path.is_file():
+            return path
+    names = [path.stem for path in files()]
+    raise UsageError(
+        f"no suite '{suite}', expected a .toml file or one of {', '.join(names)}"
+        f"{did_you_mean(suite, names)}"
+    )
+
+
+def folders() -> list[Path]:
+    """Return where suites are looked up: ./suites first, then those shipped with the package."""
+    package = Path(__file__).parent.parent
+    # a wheel carries them inside the package, a checkout beside it
+    shipped = package / "suites" if (package / "suites").is_dir() else package.parent / "suites"
+    return [Path("suites"), shipped]
+
+
+def files() -> list[Path]:
+    """Return the suite files that can be named, each name once."""
+    found = (path for folder in folders() for path in sorted(folder.glob("*.toml")))
+    return list({path.stem: path for path in reversed(list(found))}.values())[::-1]
+
+
+def _axes_of(entry: str) -> tuple[str, tuple[str, ...]]:
+    """Split an `impl` entry, `NAME[=spec][@axis+axis]`, into its name and the axes it takes.
+
+    Raises:
+        UsageError: unknown axis, or a name that nothing answers to.
+    """
+    if "=" not in entry and "@" not in entry:
+        known = attention.names()
+        if entry not in known:
+            raise UsageError(
+                f"--impl '{entry}' is unknown, expected {', '.join(known)} or NAME=module:builder"
+                f"{did_you_mean(entry, known)}"
+            )
+        return entry, attention.implementation(entry).axes
+    try:
+        name, target, axes = attention.parse_spec(entry)
+    except UsageError as error:
+        raise UsageError(f"--impl: {error}") from None
+    if name in attention.BUILTIN:
+        raise UsageError(
+            f"--impl '{entry}': '{name}' is built in and takes no builder and no '@'; "
+            f"plug yours in as my_{name}={target}"
+        )
+    return name, axes or ()
+
+
+def expand(suite: Suite, device: str) -> tuple[list[Case], dict[str, str]]:
+    """Make the grid of a suite.
+
+    Args:
+        suite: What to measure.
+        device: What `auto` came to: `cpu` or `cuda`.
+
+    Returns:
+        The cases, each once, and the combinations left out with the reason why.
+
+    Raises:
+        UsageError: an implementation has no possible combination at all; the text says why.
+    """
+    cases: dict[Case, None] = {}
+    left_out: dict[str, str] = {}
+    own_batch: set[str] = set()
+    settings = {name: suite.settings_of(name) for name in suite.tasks}
+    for entry in suite.impl:
+        name = None
+        for point in _grid(suite, entry, device):
+            name = point.impl
+            task = suite.tasks[point.task]
+            for case in task.expand(point, settings[point.task]):
+                if (case.batch, case.tokens) == (point.batch, point.tokens):
+                    own_batch.add(case.task)
+                if reason := _impossible(case):
+                    left_out[f"{case.label} n={case.seq}"] = reason
+                else:
+                    cases[case] = None
+        if not any(case.impl == name for case in cases):
+            reasons = list(dict.fromkeys(left_out.values()))
+            more = f" (and {len(reasons) - 1} more reasons)" if len(reasons) > 1 else ""
+            raise UsageError(f"no combination of '{name}' is possible: {reasons[-1]}{more}")
+    if (suite.batch or suite.tokens) and not own_batch:
+        flag = "--batch" if suite.batch else "--tokens"
+        raise UsageError(
+            f"{flag} means nothing to --task {','.join(suite.task)}, which finds the batch; drop it"
+        )
+    return list(cases), left_out
+
+
+def _grid(suite: Suite, entry: str, device: str) -> Iterator[Case]:
+    """Yield every combination of one implementation, possible or not."""
+    name, takes = _axes_of(entry)
+    axes = (
+        suite.tasks, suite.scope, suite.mode, suite.dtype, suite.d_model, suite.heads, suite.layers,
+    )  # fmt: skip
+    own: list[list[Any]] = [getattr(suite, x) if x in takes else [None] for x in attention.AXES]
+    for task, scope, mode, dtype, d_model, heads, layers in itertools.product(*axes):
+        shared = Case(
+            task=task, impl=name, seq=1, scope=scope, mode=mode, d_model=d_model, heads=heads,
+            layers=layers, dtype=dtype, device=device, compile=suite.compile, seed=suite.seed,
+        )  # fmt: skip
+        for n in suite.seq:
+            batches: list[tuple[int, int | None]] = [(batch, None) for batch in suite.batch or [1]]
+            if suite.tokens:
+                batches = [(tokens // n, tokens) for tokens in suite.tokens]
+            for rule, sharing, projection, order in itertools.product(*own):
+                k, k_rule = (None, None) if rule is None else ranges.resolve_k(rule, n, layers)
+                for batch, tokens in batches:
+                    # every value is checked above; copying is cheap where grids are large
+                    yield shared.model_copy(
+                        update={
+                            "seq": n, "k": k, "k_rule": k_rule, "sharing": sharing,
+                            "projection": projection, "order": order, "batch": batch,
+                            "tokens": tokens,
+                        }
+                    )  # fmt: skip
+
+
+def _impossible(case: Case) -> str | None:
+    """Say why a case cannot be built, or None."""
+    if not case.batch:
+        return f"--tokens {case.tokens} is less than one sequence of n={case.seq}; raise --tokens"
+    if case.tokens and case.tokens % (case.seq or 1):
+        return f"--tokens {case.tokens} is not a multiple of n={case.seq}; choose one that is"
+    try:
+        config_of(case)
+    except UsageError as error:
+        return str(error)
+    return None

@@ -1,0 +1,1 @@
+"""Statistics of few rounds: intervals, moderated variances, steps. Knows nothing of runs."""

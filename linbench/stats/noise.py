@@ -1,0 +1,57 @@
+"""The noise floor of a machine: the smallest difference that an A/A test says it can resolve."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from linbench.stats import intervals
+from linbench.stats.intervals import Interval
+
+
+@dataclass(frozen=True)
+class Floor:
+    """What measuring the same thing twice, pair by pair, tells of a machine.
+
+    Attributes:
+        pairs: Pairs measured.
+        spread: Robust standard deviation of a pair's log ratio (1.4826 times the median absolute
+            deviation): that of a quiet pair.
+        worst: Largest ratio within a pair, at least 1: how far bursts go.
+        ratio: Second over first of all pairs with its interval; the truth is 1.
+        resolves: By number of rounds, the smallest relative difference of two cases that their
+            interval tells from none: its half-width, by Student's t, from the plain standard
+            deviation, bursts included.
+    """
+
+    pairs: int
+    spread: float
+    worst: float
+    ratio: Interval
+    resolves: dict[int, float]
+
+
+def floor(
+    first: Sequence[float], second: Sequence[float], rounds: Sequence[int] = (3, 5, 10, 20, 40)
+) -> Floor:
+    """Judge pairs of times in which nothing differed.
+
+    Args:
+        first: A time in seconds for each pair.
+        second: The other time of each pair.
+        rounds: For how many rounds to say what can be resolved.
+    """
+    logs = np.log(np.asarray(second, dtype=float)) - np.log(np.asarray(first, dtype=float))
+    deviation = float(np.std(logs, ddof=1))
+    middle = float(np.median(logs))
+    return Floor(
+        pairs=len(logs),
+        spread=1.4826 * float(np.median(np.abs(logs - middle))),
+        worst=float(np.exp(np.max(np.abs(logs)))),
+        ratio=intervals.location(logs).exp(),
+        resolves={
+            count: math.expm1(intervals.quantile(count - 1) * deviation / math.sqrt(count))
+            for count in rounds
+        },
+    )

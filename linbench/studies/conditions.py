@@ -1,0 +1,193 @@
+"""What a reader needs to check a report: what was measured, what was not, where, and how again."""
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from linbench import words
+from linbench.report.content import NONE, Cell, Quantity, Section, Sentence, Table
+from linbench.run.case import DEFAULT_TASK, Case
+from linbench.run.metrics import TIME
+from linbench.run.record import Check, Header
+from linbench.run.runs import Run, Runs, drop_incorrect
+from linbench.studies.labels import label_of
+
+_SHOWN = 3  # cases beside a warning
+
+
+def summary(runs: Runs) -> list[Sentence]:
+    """Say of each run what it measured, and where."""
+    return [Sentence(_measured(run)) for run in runs.runs]
+
+
+def sections(runs: Runs) -> list[Section]:
+    """Return for each run what else to know, where it was measured, and how to do it again."""
+    found = []
+    for run in runs.runs:
+        suffix = f" ({run.run_id})" if len(runs.runs) > 1 else ""
+        tables = (not_measured(run), checks(run), warnings(run))
+        found += [
+            Section(f"What else to know{suffix}", tables=tuple(filter(None, tables))),
+            Section(f"Where it was measured{suffix}", tables=(machine(run.header),)),
+            Section(f"To measure it again{suffix}", code=command(run.header)),
+        ]
+    return [section for section in found if section.tables or section.code]
+
+
+def _measured(run: Run) -> str:
+    header = run.header
+    ok = [record for record in drop_incorrect(run.records) if record.status == "ok"]
+    cases = len(run.by_case())
+    if not ok:
+        return f"Run `{run.run_id}` measured none of its {words.plural(cases, 'case')}."
+    sizes = [record.case.seq for record in ok if record.case.seq]
+    impls = words.listed(dict.fromkeys(str(record.case.impl) for record in ok))
+    where = header.measured_on or "an unnamed machine"
+    if where == header.machine.cpu and header.machine.cores:
+        where += f" ({header.machine.cores} cores)"
+    alone = "a fresh process"
+    if header.linbench.startswith("pytest-benchmark"):
+        alone = "one process with all others of its round"
+    return (
+        f"Run `{run.run_id}` of {header.created[:10]} measured {impls} from n = {min(sizes)} to "
+        f"{max(sizes)} on {where}: {len({record.case_id for record in ok})} of "
+        f"{words.plural(cases, 'case')}, {words.plural(len(ok), 'record')} (each a round in "
+        f"{alone}){_samples(run)}{_rest(run, len(ok))} Intervals are at 95 % and take rounds as "
+        "independent."
+    )
+
+
+def _samples(run: Run) -> str:
+    """Say how many raw samples of each metric the measurements have."""
+    counts: Counter[str] = Counter()
+    for record in drop_incorrect(run.records):
+        if record.status == "ok":
+            counts.update({name: len(one.samples) for name, one in record.metrics.items()})
+    said = [
+        words.plural(count, "timed call" if name == TIME.name else f"sample of {name}")
+        for name, count in counts.items()
+        if count
+    ]
+    return f" with {words.listed(said)}" if said else ""
+
+
+def _rest(run: Run, ok: int) -> str:
+    """Say what became of the records that are no measurements, and end the clause."""
+    others = Counter(str(record.status) for record in run.records)
+    spoilt = others.pop("ok", 0) - ok
+    said = [f"{count} {status}" for status, count in others.items()]
+    if spoilt:
+        said.append(f"{spoilt} of a case that was incorrect in another round")
+    return f"; records that are no measurements: {words.listed(said)}." if said else "."
+
+
+def not_measured(run: Run) -> Table | None:
+    """Return the records that are no measurements, with their reasons."""
+    keys = _keys(run)
+    groups: Counter[tuple[str, str, int, str, str]] = Counter()
+    for record in run.records:
+        if record.status != "ok":
+            case = record.case
+            task = "" if case.task == DEFAULT_TASK else f", {case.task}"
+            label = f"{label_of(case, keys)}{task}"
+            groups[label, case.scope, case.seq or 0, record.status, record.reason or ""] += 1
+    if not groups:
+        return None
+    return Table(
+        "Not measured",
+        ("series", "scope", "n", "status", "reason", "records"),
+        tuple(
+            (label, scope, Quantity(n), status, reason, Quantity(count))
+            for (label, scope, n, status, reason), count in groups.items()
+        ),
+        "These count as no measurement anywhere in this report and are in no figure; nor does any "
+        "other round of a case that was incorrect in one.",
+    )
+
+
+def _keys(run: Run) -> list[Case]:
+    return list(dict.fromkeys(record.case.key("seq", "seed") for record in run.records))
+
+
+def checks(run: Run) -> Table | None:
+    """Return how far outputs were from their float64 reference, the worst per series."""
+    keys = _keys(run)
+    found: dict[tuple[str, str, str], list[Check]] = {}
+    for record in run.records:
+        if check := record.detail.check:
+            label = label_of(record.case, keys)
+            key = (label, record.case.scope, check.reference or "none")
+            found.setdefault(key, []).append(check)
+    if not found:
+        return None
+    return Table(
+        "Checks",
+        ("series", "scope", "reference", "largest relative error", "tolerance", "checked", "note"),
+        tuple((*key, *_worst(some)) for key, some in found.items()),
+        "The largest absolute difference from the float64 reference of the same mathematics, over "
+        "the largest absolute value of the reference.",
+    )
+
+
+def _worst(found: list[Check]) -> tuple[Cell, ...]:
+    errors = [one.max_rel_error for one in found if one.max_rel_error is not None]
+    bounds = [one.tolerance for one in found if one.tolerance is not None]
+    reasons = dict.fromkeys(one.reason for one in found if one.reason)
+    return (
+        Quantity(max(errors), text=f"{max(errors):.1e}") if errors else NONE,
+        Quantity(min(bounds), text=f"{min(bounds):.1e}") if bounds else NONE,
+        Quantity(len(errors)),
+        "; ".join(reasons),
+    )
+
+
+def warnings(run: Run) -> Table | None:
+    """Return the warnings of a run, those that differ in numbers only put together."""
+    found: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+    for record in run.records:
+        for text in record.warnings:
+            kind = tuple(word for word in text.split() if not any(map(str.isdigit, word)))
+            found.setdefault(kind, []).append((text, record.case_id))
+    if not found:
+        return None
+    rows = []
+    for said in found.values():
+        cases = list(dict.fromkeys(case_id for _, case_id in said))
+        more = f" and {len(cases) - _SHOWN} more" if len(cases) > _SHOWN else ""
+        rows.append((said[0][0], Quantity(len(said)), ", ".join(cases[:_SHOWN]) + more))
+    return Table("Warnings", ("warning, the first of its kind", "records", "cases"), tuple(rows))
+
+
+def machine(header: Header) -> Table:
+    """Return where and with what a run was measured."""
+    rows: list[tuple[str, Cell]] = []
+    for name in ("run_id", "created", "linbench", "code", "device"):
+        rows += _fields(name.removesuffix("_id"), getattr(header, name))
+    for name, value in header.machine.model_dump().items():
+        rows += _fields(name, value)
+    for name, value in (header.git.model_dump() if header.git else {}).items():
+        rows += _fields(f"git {name}", value)
+    return Table("Machine and code", ("what", "value"), tuple(rows))
+
+
+def _fields(name: str, value: Any) -> list[tuple[str, Cell]]:
+    """Return the rows of a field, which in a header of another linbench may be anything of JSON."""
+    if value is None:
+        return []
+    if name.endswith("_bytes") and isinstance(value, int | float):
+        return [(name.removesuffix("_bytes"), Quantity(value, unit="byte"))]
+    if isinstance(value, Mapping):
+        return [pair for key, inner in value.items() for pair in _fields(f"{name} {key}", inner)]
+    return [(name.replace("_", " "), str(value))]
+
+
+def command(header: Header) -> str:
+    """Return the command that made a run, to be run again."""
+    argv = list(header.argv)
+    if argv and argv[0].rsplit("/", 1)[-1] in ("linbench", "__main__.py"):
+        argv = argv[1:]
+    if "--name" in argv:  # the name is taken
+        at = argv.index("--name")
+        del argv[at : at + 2]
+    return shlex.join(["linbench", *argv]) if argv else ""

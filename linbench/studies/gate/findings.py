@@ -1,0 +1,234 @@
+"""What the gate says: findings, notes and one verdict."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from linbench.errors import UsageError
+from linbench.run.metrics import MEMORY, TIME, Metric
+from linbench.stats.intervals import Interval
+from linbench.stats.moderated import Typical
+from linbench.studies.scaling import assertions
+from linbench.studies.scaling.assertions import Decision
+from linbench.words import COUNT
+
+Verdict = Literal["pass", "regression", "inconclusive"]
+Kind = Literal["new", "mended", "failed in both", "not measured"]
+_ORDER: tuple[Verdict, ...] = ("regression", "inconclusive", "pass")
+
+ALPHA = 0.01
+
+WEIGHTS = Metric("weights", "byte", noise="exact")
+"""Parameters and buffers, which the peak of a call lies above: compared where memory is."""
+
+OPERATIONS = Metric("operations", COUNT, noise="exact")
+"""Operations by counting; implementations of others have none."""
+
+EXPONENT = "exponent"
+"""Exponents along n, and changes of the verdict on growth."""
+
+MAX_OF_ROUNDS, MAX_OF_COUNTS, MAX_OPERATIONS = 1.10, 1.05, 1.01
+"""How many times as bad a value that scatters, one that is exact, and operations may be."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much worse a candidate may be, and what is compared.
+
+    Attributes:
+        max_slowdown: How many times as long a call may take.
+        max_memory: How many times as many bytes its peak and the weights may have.
+        maximum: How many times as bad other metrics may be, by name.
+        anchor: The implementation that times are relative to where machines differ.
+        metrics: Names of what is compared, `operations` and `exponent` among them; None: all.
+
+    Raises:
+        UsageError: a ratio below 1, or none that is finite.
+    """
+
+    max_slowdown: float = MAX_OF_ROUNDS
+    max_memory: float = MAX_OF_COUNTS
+    maximum: Mapping[str, float] = field(default_factory=dict)
+    anchor: str = "sdpa"
+    metrics: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        flags = {"--max-slowdown": self.max_slowdown, "--max-memory": self.max_memory}
+        flags |= {f"--max {name}": ratio for name, ratio in self.maximum.items()}
+        for flag, ratio in flags.items():
+            if not (math.isfinite(ratio) and ratio >= 1):
+                raise UsageError(
+                    f"{flag} {ratio:g} is not a limit, expected a ratio of at least 1: 1.10 lets "
+                    "pass what is at most 10 % worse"
+                )
+
+    def asks(self, *names: str) -> bool:
+        """Whether any of some names is to be compared."""
+        return self.metrics is None or not set(names).isdisjoint(self.metrics)
+
+    def of(self, metric: Metric) -> float:
+        """Return how many times as bad a metric may be."""
+        own = {
+            TIME.name: self.max_slowdown,
+            MEMORY.name: self.max_memory,
+            WEIGHTS.name: self.max_memory,
+            OPERATIONS.name: MAX_OPERATIONS,
+            **self.maximum,
+        }
+        return own.get(metric.name, MAX_OF_COUNTS if metric.noise == "exact" else MAX_OF_ROUNDS)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about one case (or series of cases), candidate against baseline.
+
+    Attributes:
+        case_id: The case; for exponents a name of the series.
+        label: Its configuration in words, with n where it is a case.
+        at: Scope, mode and shape, a word for each thing.
+        metric: What is compared: a metric, `weights`, `operations`, `exponent`, `growth`, `status`.
+        verdict: `regression` where the whole interval lies beyond the limit, `pass` where none of
+            it does, else `inconclusive`.
+        ratio: Candidate over baseline with its interval; None where there is none. Of exponents it
+            is that of the growth per doubling of n: 2 to the power of the difference.
+        limit: The ratio that still passes: the largest, or the smallest of what is better `more`.
+        baseline: Typical value in the baseline.
+        candidate: Typical value in the candidate.
+        unit: Their unit, see `linbench.words`.
+        better: Whether less or more is better.
+        improved: Whether the candidate is significantly better.
+        detail: What else there is to say, in a clause.
+    """
+
+    case_id: str
+    label: str
+    at: tuple[str, ...]
+    metric: str
+    verdict: Verdict = "inconclusive"
+    ratio: Interval | None = None
+    limit: float | None = None
+    baseline: float | None = None
+    candidate: float | None = None
+    unit: str = ""
+    better: Literal["less", "more"] = "less"
+    improved: bool = False
+    detail: str = ""
+
+    @property
+    def of_case(self) -> bool:
+        """Whether it compares values of one case, which more rounds would tell better."""
+        return self.metric not in (EXPONENT, "growth", "status")
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A finding that waits for its interval.
+
+    Attributes:
+        finding: What is known of it.
+        estimate: The log of how many times as bad the candidate is; None where it is not known.
+        limit: How many times as bad it may be.
+    """
+
+    finding: Finding
+    estimate: Typical | None
+    limit: float
+
+
+@dataclass(frozen=True)
+class CaseNote:
+    """A case that is reported but not compared."""
+
+    case_id: str
+    label: str
+    kind: Kind
+    detail: str
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What became of a candidate.
+
+    Attributes:
+        verdict: The worst of the findings; `inconclusive` where nothing was compared.
+        findings: What decides, the worst first.
+        undecided_exponents: Exponents whose intervals hold their limit; they do not decide.
+        cases: Cases that are reported but not compared.
+        notes: What a reader must know of how it was compared, each a sentence.
+        same_machine: Whether times were compared directly.
+        alpha: The chance of any false regression, and of a false pass.
+        assertions: What became of claims about the candidate.
+    """
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    undecided_exponents: tuple[Finding, ...]
+    cases: tuple[CaseNote, ...]
+    notes: tuple[str, ...]
+    same_machine: bool
+    alpha: float
+    assertions: tuple[Decision, ...] = ()
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """The ids of cases that more rounds may decide."""
+        found = (one.case_id for one in self.of("inconclusive") if one.of_case)
+        return tuple(dict.fromkeys(found))
+
+    def of(self, verdict: Verdict) -> tuple[Finding, ...]:
+        """Return the findings of one verdict."""
+        return tuple(finding for finding in self.findings if finding.verdict == verdict)
+
+
+def verdict_of(decision: Decision) -> Verdict:
+    """Return what an assertion counts as: one that fails is a regression."""
+    found: dict[str, Verdict] = {"holds": "pass", "fails": "regression"}
+    return found.get(decision.outcome, "inconclusive")
+
+
+def with_assertions(gate: Gate, decisions: Sequence[Decision]) -> Gate:
+    """Return a gate that claims decide too."""
+    verdicts = [verdict_of(decision) for decision in decisions]
+    return replace(gate, assertions=tuple(decisions), verdict=worst([gate.verdict, *verdicts]))
+
+
+def severity(finding: Finding) -> tuple[int, float]:
+    """Order the worst first: changes without a ratio, then by how far beyond the limit."""
+    order = _ORDER.index(finding.verdict)
+    if finding.ratio is None or finding.limit is None:
+        return order, -math.inf
+    within = finding.limit / finding.ratio.value
+    return order, within if finding.better == "less" else 1 / within
+
+
+def worst(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the worst of some verdicts; `inconclusive` for none."""
+    if "regression" in verdicts:
+        return "regression"
+    return "pass" if verdicts and set(verdicts) == {"pass"} else "inconclusive"
+
+
+def to_json(gate: Gate) -> dict[str, Any]:
+    """Return a gate in the form of `linbench gate --json`."""
+    return {
+        "verdict": gate.verdict,
+        "same_machine": gate.same_machine,
+        "alpha": gate.alpha,
+        "comparisons": [_finding_json(finding) for finding in gate.findings],
+        "undecided_exponents": [_finding_json(finding) for finding in gate.undecided_exponents],
+        "cases": [asdict(case) for case in gate.cases],
+        "notes": list(gate.notes),
+        "assertions": [assertions.to_json(decision) for decision in gate.assertions],
+    }
+
+
+def _finding_json(finding: Finding) -> dict[str, Any]:
+    ratio = finding.ratio
+    return {
+        **asdict(finding),
+        "at": ", ".join(finding.at),
+        "ratio": ratio.value if ratio else None,
+        "ci_low": ratio.low if ratio else None,
+        "ci_high": ratio.high if ratio else None,
+    }

@@ -1,0 +1,1 @@
+"""What many runs say over the commits they measured: levels, and the steps between them."""

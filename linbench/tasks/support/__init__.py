@@ -1,0 +1,1 @@
+"""What tasks share: what is called, whether it is right, and what a visit will take."""
