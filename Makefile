@@ -11,6 +11,7 @@ test: .venv/ready  ## lint, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest
 
 # memory, operations and exponents carry over between machines, where kernels have as many threads

@@ -14,6 +14,7 @@ every round of every case in a process of its own, and its memory beside the ker
 
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -21,58 +22,63 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from linbench import attention
-from linbench import suite as suites
-from linbench.case import Case
+from linbench.plan import suite as suites
 from linbench.probes import allocator, machine, memory
-from linbench.pytest_benchmark import EXTRA
-from linbench.tasks import check
-from linbench.tasks.efficiency import build, measure_memory, step, wake
+from linbench.run.case import DEFAULT_TASK, Case
+from linbench.run.formats.pytest_benchmark import EXTRA
+from linbench.run.lines import Detail, Memory, Timing
+from linbench.run.metrics import Measurement
+from linbench.tasks.efficiency import measure_memory
+from linbench.tasks.support import check
+from linbench.tasks.support.subject import build, step, wake
 
 SUITE = suites.load(os.environ.get("LINBENCH_SUITE", "smoke"), {})
 DEVICE = "cpu" if SUITE.device == "cpu" or machine.no_cuda_reason() else "cuda"
 suites.check_plugins(SUITE)
 for plugin in SUITE.plugins:
     attention.load_plugin(plugin)
-CASES = [case for case in suites.expand(SUITE, DEVICE)[0] if case.task == "efficiency"]
+CASES = [case for case in suites.expand(SUITE, DEVICE)[0] if case.task == DEFAULT_TASK]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
 @pytest.mark.benchmark(disable_gc=True)
 def test_case(benchmark: BenchmarkFixture, case: Case) -> None:
-    if reason := attention.unavailable(case.impl, case.device):
+    if reason := attention.unavailable(str(case.impl), str(case.device)):
         pytest.skip(reason)
     benchmark.group = f"{case.scope} {case.mode} n={case.seq}"
-    torch.manual_seed(case.seed)
+    torch.manual_seed(case.seed or 0)
     with torch.set_grad_enabled(case.mode == "forward_backward"):
-        of = build(case)
-        call = step(case, of)
-        wake(case, of, call)
-        result, used = peak_memory(case, call)
+        subject = build(case)
+        call = step(case, subject)
+        wake(case, subject, call)
+        result, peak, sources = peak_memory(case, call)
         try:
-            checked = check.compare(case, of, result)
-        except check.Wrong as wrong:
-            pytest.fail(str(wrong))
-        expected = check.rows_of(check.output_of(result), of)
+            checked = check.compare(case, subject, result)
+        except check.IncorrectOutput as incorrect:
+            pytest.fail(str(incorrect))
+        expected = check.rows_of(check.output_of(result), subject)
         del result
         pages = "cuda caching allocator"
         if case.device == "cpu":
-            pages = allocator.keep_freed_pages(used["peak_bytes"] or 0) or "kept"
+            pages = allocator.keep_freed_pages(int(peak.value or 0)) or "kept"
+        timing = Timing(threads=torch.get_num_threads(), freed_pages=pages)
+        detail = Detail(memory=Memory(**sources), check=checked, timing=timing)
         record: dict[str, Any] = {
             "case": case.model_dump(mode="json"),
-            "memory": used,
-            "check": checked,
-            "timing": {"threads": torch.get_num_threads(), "freed_pages": pages},
+            "metrics": {"memory": asdict(peak)},
+            "detail": detail.model_dump(mode="json", exclude_none=True),
         }
         benchmark.extra_info[EXTRA] = record
-        last = check.rows_of(check.output_of(benchmark(waiting(case, call))), of)
-    if not torch.allclose(last, expected, rtol=1e-2, atol=1e-2 * float(expected.abs().max())):
-        record["status"] = "incorrect"
-        record["reason"] = "the last timed call returned other values than the checked call"
-        pytest.fail(record["reason"])
+        last = benchmark(waiting(case, call))
+        try:
+            check.same(last, expected, subject)
+        except check.IncorrectOutput as incorrect:
+            record |= {"status": "incorrect", "reason": str(incorrect)}
+            pytest.fail(str(incorrect))
 
 
-def peak_memory(case: Case, call: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
-    """Return the result of a call and the memory fields of a record.
+def peak_memory(case: Case, call: Callable[[], Any]) -> tuple[Any, Measurement, dict[str, Any]]:
+    """Return the result of a call, its peak memory, and that by source.
 
     The framework's count alone on a CPU: the kernel's is wrong but in a fresh process.
     """
@@ -83,9 +89,8 @@ def peak_memory(case: Case, call: Callable[[], Any]) -> tuple[Any, dict[str, Any
     if reason:
         reasons["cpu_allocator_bytes"] = reason
     source = None if peak is None else "cpu_allocator"
-    return result, {
-        "peak_bytes": peak, "source": source, "cpu_allocator_bytes": peak, "reasons": reasons,
-    }  # fmt: skip
+    by_source = {"cpu_allocator_bytes": peak, "reasons": reasons}
+    return result, Measurement(peak, source=source, reason=reason), by_source
 
 
 def waiting(case: Case, call: Callable[[], Any]) -> Callable[[], Any]:

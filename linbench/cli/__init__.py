@@ -14,6 +14,7 @@ from linbench.cli.compare import compare
 from linbench.cli.env import env
 from linbench.cli.export import export
 from linbench.cli.gate import gate
+from linbench.cli.grid import with_flags
 from linbench.cli.history import history
 from linbench.cli.listing import list_
 from linbench.cli.paper import paper
@@ -35,26 +36,31 @@ Exit codes: 0 done, 1 a regression, failed assertion or wrong case, 2 wrong usag
 3 no verdict possible, 130 interrupted (what was measured is kept).
 """
 
-app = typer.Typer(
-    name="linbench",
-    help=HELP,
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command()(sweep)
-app.command()(scaling)
-app.command()(report)
-app.command()(compare)
-app.command()(history)
-app.command()(paper)
-app.command()(gate)
-app.command()(baseline)
-app.command()(export)
-app.command("list")(list_)
-app.command()(show)
-app.command()(env)
+VERBS = (
+    sweep, scaling, report, compare, history, paper, gate, baseline, export, list_, show, env,
+)  # fmt: skip
+
+
+def application(verb: str | None = None) -> typer.Typer:
+    """Make the command line.
+
+    Args:
+        verb: The verb that will run; flags are made for it alone, since what they are derived from
+            takes as long to load as all the rest. None: for all.
+    """
+    app = typer.Typer(
+        name="linbench",
+        help=HELP,
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for command in VERBS:
+        name = command.__name__.strip("_")
+        app.command(name)(with_flags(command, made=verb in (None, name)))
+    return app
 
 
 def _print_version(value: bool) -> None:
@@ -63,7 +69,6 @@ def _print_version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool,
@@ -87,6 +92,13 @@ def _one_line(
     print(f"linbench: warning: {message}", file=sys.stderr)
 
 
+def __getattr__(name: str) -> typer.Typer:
+    """Make `app`, the command line with all its flags, when it is asked for."""
+    if name == "app":
+        return application()
+    raise AttributeError(name)
+
+
 def main() -> None:
     """Run the command line; the one place where a LinbenchError becomes a line and an exit code."""
     warnings.showwarning = _one_line
@@ -95,7 +107,7 @@ def main() -> None:
     ):  # a terminal without UTF-8 gets ? for what it lacks
         sys.stdout.reconfigure(errors="replace")
     try:
-        app()
+        application(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))()
     except LinbenchError as error:
         print(f"linbench: {error}", file=sys.stderr)
         sys.exit(2)

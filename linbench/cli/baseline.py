@@ -4,7 +4,6 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,8 +13,10 @@ from linbench.cli.common import RESULTS, ResultsOption, console, find_run
 from linbench.errors import RunFileError, UsageError
 
 if TYPE_CHECKING:
-    from linbench.gate.merge import Run
-    from linbench.record import Header, Record
+    from linbench.run.case import Case
+    from linbench.run.metrics import Metric
+    from linbench.run.record import Record
+    from linbench.run.runs import Run
 
 
 def baseline(
@@ -42,28 +43,24 @@ def baseline(
 
     Example: `linbench baseline update results/monday.jsonl results/tuesday.jsonl --baseline laptop`
     """
-    from linbench.gate.merge import merge
-    from linbench.record import read
+    from linbench.run.runs import Runs
+    from linbench.studies.gate.merge import merge, there_twice
 
     del what  # there is one thing to do
     path = target(baseline, results)
-    sources = [_run(run, results) for run in runs]
-    header, records = merge(sources, path.stem)
-    _show(read(path) if path.exists() else None, (header, records), path)
+    sources: dict[str, Run] = {}
+    for run in runs:
+        if run in sources:
+            raise there_twice(run)
+        sources[run] = Runs.read([find_run(run, results)]).runs[0]
+    merged = merge(sources, path.stem)
+    _show(Runs.read([path]).runs[0] if path.exists() else None, merged, path)
     if not yes and not _confirmed(path):
         print("nothing written")
         return
-    write(path, header, records)
+    write(path, merged)
     print(f"baseline: {path}")
     print(f"next: linbench gate latest --baseline {baseline}")
-
-
-def _run(name: str, results: Path) -> "Run":
-    from linbench.gate.merge import Run
-    from linbench.record import read
-
-    header, records = read(find_run(name, results))
-    return Run(name, header, tuple(records))
 
 
 def target(name: str, results: Path) -> Path:
@@ -72,15 +69,15 @@ def target(name: str, results: Path) -> Path:
     return Path(name) if is_path else results / "baselines" / f"{name}.jsonl"
 
 
-def write(path: Path, header: "Header", records: "Sequence[Record]") -> None:
+def write(path: Path, run: "Run") -> None:
     """Write a run file whole or not at all.
 
     Raises:
         RunFileError: it cannot be written; what was there stays.
     """
-    from linbench.record import to_line
+    from linbench.run.record import to_line
 
-    text = "".join([to_line(header), *map(to_line, records)])
+    text = "".join([to_line(run.header), *map(to_line, run.records)])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
@@ -110,54 +107,56 @@ def _confirmed(path: Path) -> bool:
     return typer.confirm(f"write {path}?")
 
 
-def _show(
-    old: "tuple[Header, list[Record]] | None", new: "tuple[Header, list[Record]]", path: Path
-) -> None:
+def _show(old: "Run | None", new: "Run", path: Path) -> None:
     """Print what writing would change: old → new, case by case."""
     from rich.table import Table
 
-    from linbench.cli.tables import by_case, iec_bytes, si_seconds
-    from linbench.gate.merge import MERGED, status_of
-    from linbench.gate.provenance import differences
+    from linbench.run.runs import Runs
+    from linbench.studies.gate.merge import status_of
+    from linbench.studies.gate.provenance import differences
 
-    header, records = new
-    merged = header.model_dump().get(MERGED)
+    merged = new.header.merged
     count = f"the median of {len(merged)} runs" if merged else "one run, which decides alone"
     print(f"{path}: {'replaced by' if old else 'new:'} {count}")
     if old:
-        for said in differences(old[0].model_dump(), header.model_dump()):
+        for said in differences(old.header, new.header):
             print(said)
-    before, after = by_case(old[1] if old else []), by_case(records)
+    runs = [run.by_case() if run else {} for run in (old, new)]
+    both = Runs((old, new) if old else (new,))
+    known = {name for _, r in both.records for name in r.metrics if r.value(name) is not None}
+    metrics = [metric for metric in both.metrics if metric.name in known]
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("case", "time", "", "peak memory", "", "status"):
+    for name in ("case", *(name for metric in metrics for name in (metric.name, "")), "status"):
         table.add_column(name, justify="left" if name in ("case", "status") else "right")
-    for case in {**before, **after}:
-        was, now = before.get(case, []), after.get(case, [])
-        states = [status_of(some) if some else "absent" for some in (was, now)]
+    cases = {case_id: own[0].case for by_case in runs for case_id, own in by_case.items()}
+    for case_id, case in sorted(cases.items(), key=lambda item: _place(item[1])):
+        was, now = (by_case.get(case_id, []) for by_case in runs)
+        states = [status_of(rounds) if rounds else "absent" for rounds in (was, now)]
         table.add_row(
-            f"{case.label} {case.scope} n={case.seq}",
-            *_change(_typical_s(was), _typical_s(now), si_seconds),
-            *_change(_typical_bytes(was), _typical_bytes(now), iec_bytes),
+            f"{case.title} {case.scope}",
+            *(cell for metric in metrics for cell in _change(was, now, metric)),
             states[1] if states[0] in (states[1], "absent") else " → ".join(states),
         )
     console().print(table)
 
 
-def _change(
-    old: float | None, new: float | None, words: Callable[[float | None], str]
-) -> tuple[str, str]:
+def _place(case: "Case") -> tuple[object, ...]:
+    k = (case.k_text or "").zfill(12)
+    return (case.problem.key("seq").problem_words, case.impl, k, case.label, case.seq)
+
+
+def _change(was: "list[Record]", now: "list[Record]", metric: "Metric") -> tuple[str, str]:
     """Write a value with the one it replaces, and their ratio."""
+    from linbench.words import quantity
+
+    old, new = _typical(was, metric), _typical(now, metric)
     if old is None or new is None:
-        return " → ".join(words(value) for value in (old, new) if value is not None), ""
-    return f"{words(old)} → {words(new)}", f"{new / old:.3f}" if old else ""
+        return " → ".join(quantity(one, metric.unit) for one in (old, new) if one is not None), ""
+    said = f"{quantity(old, metric.unit)} → {quantity(new, metric.unit)}"
+    return said, f"{new / old:.3f}" if old else ""
 
 
-def _typical_s(records: "Sequence[Record]") -> float | None:
-    ok = [statistics.median(r.seconds) for r in records if r.status == "ok" and r.seconds]
-    return statistics.median(ok) if ok else None
-
-
-def _typical_bytes(records: "Sequence[Record]") -> float | None:
-    peaks = [r.memory.peak_bytes for r in records if r.status == "ok" and r.memory]
-    known = [peak for peak in peaks if peak is not None]
+def _typical(rounds: "list[Record]", metric: "Metric") -> float | None:
+    values = [record.value(metric.name) for record in rounds if record.status == "ok"]
+    known = [value for value in values if value is not None]
     return statistics.median(known) if known else None

@@ -83,7 +83,7 @@ def _a_a_test(pairs: int, *, show: bool) -> "Floor":
                 times[side].append(record.value("time") or 0.0)
     if show:
         print(
-            f"A/A test: {pairs} pairs of {case.label} n={case.seq}, each time a fresh process, "
+            f"A/A test: {pairs} pairs of {case.title}, each time a fresh process, "
             f"{time.monotonic() - begin:.0f} s\n"
         )
     return floor(*times)

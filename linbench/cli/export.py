@@ -2,12 +2,15 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from linbench.cli.common import RESULTS, ResultsOption, find_run
 from linbench.errors import RunFileError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from linbench.run.runs import Run
 
 FORMATS = ("bmf", "github", "csv", "parquet", "junit")
 
@@ -30,8 +33,9 @@ def export(
     """Write a run for other tools: Bencher, github-action-benchmark, pandas, JUnit.
 
     bmf and github hold the median over rounds of each measured case with its 95 % interval; cases
-    without a measurement are left out and named. csv and parquet hold every record, a row each;
-    junit a test for each case, skipped where there was no memory or time for it.
+    without a measurement are left out and named, as are metrics of which more is better in github.
+    csv and parquet hold every record, a row each; junit a test for each case, skipped where there
+    was no memory or time for it.
 
     Example: linbench export latest --format csv --out run.csv
     """
@@ -44,41 +48,45 @@ def export(
         raise UsageError(
             "--format parquet is not text, expected a file for it; add --out run.parquet"
         )
-    path = find_run(run, results)
+    from linbench.run.record import read
+    from linbench.run.runs import Run
+
+    header, records = read(find_run(run, results))
+    found = Run(header, tuple(records))
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-    text = _write(path, format_, out)
+    if format_ == "parquet" and out is not None:
+        from linbench.run.formats import frames
+
+        frames.parquet(found, out)
+        return
+    text = _text(found, format_)
     if out is None:
         print(text, end="")
-    elif format_ != "parquet":
+    else:
         out.write_text(text, encoding="utf-8")
 
 
-def _write(path: Path, format_: str, out: Path | None) -> str:
-    """Return the text of a format; parquet goes into its file at once."""
-    from linbench import export as formats
-    from linbench.record import read, table
+def _text(run: "Run", format_: str) -> str:
+    """Return a run in one of the formats that are text, and name what it leaves out."""
+    from linbench.run.formats import bencher, frames, github, junit
+    from linbench.run.formats.values import left_out, values
+    from linbench.words import listed
 
-    header, records = read(path)
-    frame = table(header, records)
     if format_ == "csv":
-        return formats.csv(frame)
-    if format_ == "parquet" and out is not None:
-        formats.parquet(frame, out)
-        return ""
-    measured = formats.values(frame)
+        return frames.csv(run)
+    measured = values(run)
     if format_ == "junit":
-        return formats.junit(header, records, measured)
-    if not measured and (frame["status"] == "ok").any() and set(frame["task"]) == {"max_batch"}:
+        return junit.report(run, measured)
+    kept, more = github.split(measured) if format_ == "github" else (measured, [])
+    if not kept:
+        only = f"only {listed(more)}, of which more is better" if more else "no case"
         raise RunFileError(
-            f"run '{path}' holds only largest batches (task max_batch), expected times, memory or "
-            f"energy of calls, which is what {format_} carries; take --format csv, parquet or junit"
+            f"run '{run.run_id}' measured {only}; expected at least one value for {format_}; "
+            + ("take --format bmf, csv or junit" if more else "'linbench show' says why")
         )
-    if not measured:
-        raise RunFileError(
-            f"run '{path}' measured no case, expected at least one for {format_}; "
-            "'linbench show' says why"
-        )
-    for case_id, reason in formats.left_out(frame, measured).items():
+    for case_id, reason in left_out(run, measured).items():
         print(f"linbench: left out {case_id}: {reason}", file=sys.stderr)
-    return formats.bmf(measured) if format_ == "bmf" else formats.github(measured, header)
+    for name in more:
+        print(f"linbench: left out {name}: github holds what is better smaller", file=sys.stderr)
+    return bencher.bmf(kept) if format_ == "bmf" else github.github(kept, run.header)

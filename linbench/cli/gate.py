@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,41 +10,17 @@ import typer
 
 from linbench.cli.against import MOST_ROUNDS
 from linbench.cli.common import RESULTS, JsonOption, ResultsOption, console, find_run
-from linbench.cli.grid import (
-    HOW,
-    BatchOption,
-    BudgetOption,
-    CaseTimeoutOption,
-    CompileOption,
-    DeviceOption,
-    DModelOption,
-    DtypeOption,
-    HeadsOption,
-    ImplOption,
-    KeepPagesOption,
-    KOption,
-    LayersOption,
-    ModeOption,
-    OrderOption,
-    ProjectionOption,
-    ScopeOption,
-    SeedOption,
-    SeqOption,
-    SharingOption,
-    TokensOption,
-    given,
-)
-from linbench.errors import RunFileError, UsageError, did_you_mean
+from linbench.cli.grid import NO_GRID, Grid, takes_grid
+from linbench.errors import RunFileError, UsageError
 
 if TYPE_CHECKING:
-    from linbench.gate import Gate, Limits
-    from linbench.gate.verdicts import Metric
+    from linbench.studies.gate import Gate, Limits
 
 MOST_ROWS = 20
 
 
+@takes_grid(rounds=str(MOST_ROUNDS))
 def gate(
-    ctx: typer.Context,
     subject: Annotated[
         str | None,
         typer.Argument(
@@ -72,6 +49,15 @@ def gate(
         float,
         typer.Option(metavar="RATIO", help="Largest ratio that passes of peak memory and weights."),
     ] = 1.05,
+    maximum: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--max",
+            metavar="NAME=RATIO",
+            help="How many times as bad any other metric may be; may repeat. "
+            "[default: 1.10 where rounds scatter, 1.05 where it is exact]",
+        ),
+    ] = None,
     anchor: Annotated[
         str,
         typer.Option(
@@ -81,8 +67,12 @@ def gate(
         ),
     ] = "sdpa",
     metric: Annotated[
-        str, typer.Option(help="What to compare, of time, memory, operations, exponent.")
-    ] = "time,memory,operations,exponent",
+        str | None,
+        typer.Option(
+            help="What to compare: metrics of the runs, operations, exponent, joined by commas. "
+            "[default: all of it]"
+        ),
+    ] = None,
     assert_: Annotated[
         list[str] | None,
         typer.Option(
@@ -94,7 +84,7 @@ def gate(
     ] = None,
     inconclusive: Annotated[
         Literal["pass", "fail"] | None,
-        typer.Option(help="Exit with 0 or 1 where nothing can be told. [default: with 3]"),
+        typer.Option(help="Exit with 0 or 1 where the verdict is inconclusive. [default: with 3]"),
     ] = None,
     summary: Annotated[
         Path | None,
@@ -105,29 +95,8 @@ def gate(
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a JUnit report.")
     ] = None,
-    impl: ImplOption = None,
-    seq: SeqOption = None,
-    k: KOption = None,
-    sharing: SharingOption = None,
-    projection: ProjectionOption = None,
-    order: OrderOption = None,
-    scope: ScopeOption = None,
-    mode: ModeOption = None,
-    d_model: DModelOption = None,
-    heads: HeadsOption = None,
-    layers: LayersOption = None,
-    batch: BatchOption = None,
-    tokens: TokensOption = None,
-    dtype: DtypeOption = None,
-    device: DeviceOption = None,
-    compile_: CompileOption = None,
-    rounds: Annotated[
-        int | None, typer.Option(help=f"Most rounds. [default: {MOST_ROUNDS}]", rich_help_panel=HOW)
-    ] = None,
-    budget: BudgetOption = None,
-    case_timeout: CaseTimeoutOption = None,
-    keep_pages: KeepPagesOption = None,
-    seed: SeedOption = None,
+    *,
+    grid: Grid = NO_GRID,
     out: Annotated[
         Path, typer.Option(help="With --against: the folder for the two run files.")
     ] = RESULTS,
@@ -141,8 +110,8 @@ def gate(
     case is decided or the budget ends. What is measured comes from the repository: its own
     linbench, or plug-ins given as --impl NAME=path/to/file.py:builder.
 
-    Cases are matched by id. A regression is a ratio whose interval lies wholly above the limit, a
-    pass one below it. False alarms are held to 1 % of gates, over all comparisons together.
+    Cases are matched by id. A regression is a ratio whose interval lies wholly beyond the limit, a
+    pass one within it. False alarms are held to 1 % of gates, over all comparisons together.
     A case that newly fails, or is no longer measured, is a regression too.
 
     Exit code 0: pass, 1: a regression or a failed claim, 2: no usable baseline, 3: inconclusive.
@@ -152,12 +121,12 @@ def gate(
     - `linbench gate results/new.jsonl --baseline results/old.jsonl --summary gate.md`
     - `linbench gate --against origin/main --impl mine=attention.py:build --seq 512..4096`
     """
-    from linbench.analysis.assertions import parse
     from linbench.cli.against import measured_against
-    from linbench.gate import Limits
+    from linbench.studies.gate import Limits
+    from linbench.studies.scaling.assertions import parse
 
-    limits = Limits(max_slowdown, max_memory, anchor, metrics(metric))
-    settings = given(ctx.params)
+    names = None if metric is None else tuple(name.strip() for name in metric.split(","))
+    limits = Limits(max_slowdown, max_memory, _maximum(maximum or ()), anchor, names)
     for claim in assert_ or ():
         parse(claim)  # a slip of the pen is told before anything is measured
     if (baseline is None) == (against is None):
@@ -166,9 +135,9 @@ def gate(
             "(a commit, measured now)"
         )
     if baseline is not None:
-        if settings:
+        if grid:
             raise UsageError(
-                f"--{next(iter(settings)).replace('_', '-')} says what to measure, but with "
+                f"--{next(iter(grid)).replace('_', '-')} says what to measure, but with "
                 "--baseline nothing is; drop it, or use --against GIT_REF"
             )
         paths = find_run(subject or "latest", results), find_baseline(baseline, results)
@@ -179,7 +148,7 @@ def gate(
             )
         found = _judge(*paths, limits)
     else:
-        found, paths = measured_against(str(against), subject, settings, limits, out, quiet=json_)
+        found, paths = measured_against(str(against), subject, grid, limits, out, quiet=json_)
     finish(
         asserted(found, paths[0], assert_) if assert_ else found,
         (str(paths[0]), str(paths[1])),
@@ -190,22 +159,22 @@ def gate(
     )
 
 
-def metrics(text: str) -> "tuple[Metric, ...]":
-    """Read what --metric says.
+def _maximum(texts: Sequence[str]) -> dict[str, float]:
+    """Read what --max says, `NAME=RATIO`.
 
     Raises:
-        UsageError: a metric that the gate does not know.
+        UsageError: it says something else.
     """
-    from linbench.gate.verdicts import METRICS
-
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in METRICS:
+    found = {}
+    for text in texts:
+        name, _, ratio = text.partition("=")
+        try:
+            found[name.strip()] = float(ratio)
+        except ValueError:
             raise UsageError(
-                f"--metric '{name}' is unknown, expected {', '.join(METRICS)}, joined by commas"
-                f"{did_you_mean(name, METRICS)}"
-            )
-    return tuple(known for known in METRICS if known in names)
+                f"--max '{text}' is not a limit, expected NAME=RATIO such as accuracy=1.05"
+            ) from None
+    return found
 
 
 def find_baseline(run: str, results: Path) -> Path:
@@ -224,14 +193,13 @@ def find_baseline(run: str, results: Path) -> Path:
 def _judge(candidate: Path, baseline: Path, limits: "Limits") -> "Gate":
     from dataclasses import replace
 
-    from linbench.gate import judge
-    from linbench.gate.merge import is_merged
-    from linbench.gate.provenance import differences
-    from linbench.record import load
+    from linbench.run.runs import Runs
+    from linbench.studies.gate import judge
+    from linbench.studies.gate.provenance import differences
 
-    (before, old), (after, new) = load(baseline), load(candidate)
-    found = judge(old, new, limits, merged=is_merged(before))
-    notes = [*found.notes, *differences(before, after)]
+    old, new = (Runs.read([path]).runs[0] for path in (baseline, candidate))
+    found = judge(old, new, limits, merged=bool(old.header.merged))
+    notes = [*found.notes, *differences(old.header, new.header)]
     if candidate.resolve() == baseline.resolve():
         notes.append("Candidate and baseline are the same file")
     return replace(found, notes=tuple(notes))
@@ -239,16 +207,13 @@ def _judge(candidate: Path, baseline: Path, limits: "Limits") -> "Gate":
 
 def asserted(found: "Gate", candidate: Path, claims: list[str]) -> "Gate":
     """Return a gate that claims about the candidate decide too."""
-    from linbench.analysis.assertions import decide, parse
-    from linbench.analysis.scaling import analyse
-    from linbench.gate.verdicts import with_assertions
-    from linbench.record import load
+    from linbench.run.runs import Runs
+    from linbench.studies.gate.findings import with_assertions
+    from linbench.studies.scaling.analyse import analyse
+    from linbench.studies.scaling.assertions import decide, parse
 
-    parsed = [parse(text) for text in claims]
-    answer = analyse(load(candidate)[1], list(dict.fromkeys(claim.metric for claim in parsed)))
-    return with_assertions(
-        found, [decision for claim in parsed for decision in decide(claim, answer.scalings)]
-    )
+    scalings = analyse(Runs.read([candidate])).scalings
+    return with_assertions(found, [d for text in claims for d in decide(parse(text), scalings)])
 
 
 def finish(
@@ -270,8 +235,7 @@ def finish(
         junit: A file that gets a JUnit report.
         as_json: Whether to print JSON and nothing else.
     """
-    from linbench.gate import to_json
-    from linbench.report import gate as rendering
+    from linbench.studies.gate import section, to_json
 
     if as_json:
         runs = dict(zip(("candidate", "reference"), names, strict=True))
@@ -279,12 +243,12 @@ def finish(
     else:
         _print(found)
         if os.environ.get("GITHUB_ACTIONS") == "true":
-            for line in rendering.annotations(found):
+            for line in section.annotations(found):
                 print(line)
     if summary:
-        _write(summary, rendering.markdown(found, *names), append=True)
+        _write(summary, section.markdown(found, *names), append=True)
     if junit:
-        _write(junit, rendering.junit(found, inconclusive_fails=inconclusive == "fail"))
+        _write(junit, section.junit(found, inconclusive_fails=inconclusive == "fail"))
     undecided = {None: 3, "pass": 0, "fail": 1}[inconclusive]
     code = {"pass": 0, "regression": 1, "inconclusive": undecided}[found.verdict]
     if code:
@@ -305,29 +269,21 @@ def _write(path: Path, text: str, *, append: bool = False) -> None:
 def _print(found: "Gate") -> None:
     from rich.table import Table
 
-    from linbench.report.gate import (
-        COLUMNS,
-        changed,
-        passed,
-        remarks,
-        row,
-        sentence,
-        shared_words,
-    )
+    from linbench.studies.gate import section
 
     out = console()
     style = {"pass": "bold green", "regression": "bold red", "inconclusive": "bold yellow"}
-    out.print(f"{sentence(found)}", style=style[found.verdict])
-    shown = changed(found)
+    out.print(section.sentence(found), style=style[found.verdict])
+    shown = section.changed(found)
     if shown:
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in COLUMNS:
+        for name in section.COLUMNS:
             table.add_column(name, no_wrap=name not in ("case", "verdict"))
-        for one in shown[:MOST_ROWS]:
-            table.add_row(*row(one, shared_words(found)))
+        for row in section.table("", shown[:MOST_ROWS], found).rows:
+            table.add_row(*map(str, row))
         out.print(table)
         if len(shown) > MOST_ROWS:
             out.print(f"… and {len(shown) - MOST_ROWS} more (--json or --summary has all)")
-    out.print(passed(found))
-    for remark in remarks(found):
+    out.print(section.passed(found))
+    for remark in section.remarks(found):
         out.print(remark)

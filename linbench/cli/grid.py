@@ -4,16 +4,17 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
-from linbench import tasks
 from linbench.errors import LinbenchError, UsageError
-from linbench.plan import suite as suites
-from linbench.plan.suite import GRID, Suite
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
+
+    from linbench.plan.suite import Suite
 
 Grid = Mapping[str, Any]
 """The settings among the flags that were given, by name."""
@@ -22,34 +23,59 @@ NO_GRID: Grid = {}
 PARAMETER = "grid"
 
 
-def with_grid(
-    command: Callable[..., None], *, defaults: Mapping[str, str] | None = None
-) -> Callable[..., None]:
-    """Give a command every flag that makes a grid, in place of its parameter `grid`.
+Command = Callable[..., None]
+
+_DEFAULTS = "grid_defaults"
+
+
+def takes_grid(**defaults: str) -> Callable[[Command], Command]:
+    """Say that a command gets, as its parameter `grid`, every flag that makes a grid.
 
     Args:
-        command: What gets the settings that were given, as `grid`.
         defaults: What the help says of defaults that differ from the suite's.
     """
-    flags = {name: _flag(name, field, defaults or {}) for name, field in _fields().items()}
+
+    def mark(command: Command) -> Command:
+        setattr(command, _DEFAULTS, defaults)
+        return command
+
+    return mark
+
+
+def with_flags(command: Command, *, made: bool) -> Command:
+    """Return a command with its flags in place of its parameter `grid`, if it has that.
+
+    Args:
+        command: Any command.
+        made: Whether to make the flags; without them it can be listed, but not run.
+    """
+    defaults: Mapping[str, str] | None = getattr(command, _DEFAULTS, None)
+    if defaults is None:
+        return command
+    fields = _fields() if made else {}
+    flags = {name: _flag(name, field, defaults) for name, field in fields.items()}
     signature = inspect.signature(command)
     own = list(signature.parameters.values())
     at = [parameter.name for parameter in own].index(PARAMETER)
 
     @functools.wraps(command)
-    def with_flags(**given: Any) -> None:
+    def flagged(**given: Any) -> None:
         asked = {name: given.pop(name) for name in flags}
         grid = {name: value for name, value in asked.items() if value not in (None, [])}
         command(**given, **{PARAMETER: grid})
 
     parameters = [*own[:at], *flags.values(), *own[at + 1 :]]
-    with_flags.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
-    with_flags.__annotations__ = {one.name: one.annotation for one in parameters}
-    return with_flags
+    flagged.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
+    flagged.__annotations__ = {one.name: one.annotation for one in parameters}
+    return flagged
 
 
-def _fields() -> dict[str, FieldInfo]:
+def _fields() -> "dict[str, FieldInfo]":
     """Return the fields that are flags: the suite's, and those of tasks' settings."""
+    from linbench import tasks
+    from linbench.plan import suite as suites
+    from linbench.plan.suite import Suite
+
     found = {name: field for name, field in Suite.model_fields.items() if field.description}
     for name in [*tasks.names(), *_plugged_in(sys.argv)]:
         try:
@@ -61,13 +87,15 @@ def _fields() -> dict[str, FieldInfo]:
     return found
 
 
-def _field_of(settings: type[BaseModel] | None, name: str) -> FieldInfo:
+def _field_of(settings: "type[BaseModel] | None", name: str) -> "FieldInfo":
     assert settings
     return settings.model_fields[name]
 
 
 def _plugged_in(argv: list[str]) -> list[str]:
     """Plug in the tasks that a command line names, so that their settings are flags of it."""
+    from linbench import tasks
+
     names = []
     for flag, value in zip(argv, [*argv[1:], ""], strict=True):
         joined = value if flag == "--task" else flag.removeprefix("--task=")
@@ -79,7 +107,7 @@ def _plugged_in(argv: list[str]) -> list[str]:
     return names
 
 
-def _flag(name: str, field: FieldInfo, defaults: Mapping[str, str]) -> inspect.Parameter:
+def _flag(name: str, field: "FieldInfo", defaults: Mapping[str, str]) -> inspect.Parameter:
     """Make the parameter of a field; left out it is None, so that suites keep what they say."""
     extra = field.json_schema_extra
     more = extra if isinstance(extra, dict) else {}
@@ -92,13 +120,13 @@ def _flag(name: str, field: FieldInfo, defaults: Mapping[str, str]) -> inspect.P
     elif field.annotation in (bool, int):
         kind = field.annotation
     names = [str(more["flags"])] if "flags" in more else []
-    option = typer.Option(*names, help=text, rich_help_panel=str(more.get("panel", GRID)))
+    option = typer.Option(*names, help=text, rich_help_panel=str(more.get("panel", "Grid")))
     annotation = Annotated[kind | None, option]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None,
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None,
                              annotation=annotation)  # fmt: skip
 
 
-def choose(suite: str | None, grid: Grid) -> Suite:
+def choose(suite: str | None, grid: Grid) -> "Suite":
     """Return the suite of that name with the flags in its place, or the flags alone.
 
     Without either it is the suite 'scaling'.
@@ -106,18 +134,22 @@ def choose(suite: str | None, grid: Grid) -> Suite:
     Raises:
         UsageError: no such suite, or a setting that is not valid.
     """
+    from linbench.plan import suite as suites
+
     if suite is None and not any(_spans_grid(name) for name in grid):
         suite = "scaling"
     return suites.read(grid) if suite is None else suites.load(suite, grid)
 
 
 def _spans_grid(name: str) -> bool:
+    from linbench.plan.suite import GRID, Suite
+
     field = Suite.model_fields.get(name)
     extra = field.json_schema_extra if field else None
     return not isinstance(extra, dict) or extra.get("panel") == GRID
 
 
-def device_of(suite: Suite) -> str:
+def device_of(suite: "Suite") -> str:
     """Return what a suite's device comes to on this machine: `cpu` or `cuda`.
 
     Raises:

@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from linbench.cli.common import RESULTS, JsonOption, ResultsOption, console
+from linbench.cli.common import RESULTS, JsonOption, ResultsOption, console, run_files
 
 What = Literal["runs", "suites", "impls"]
+Row = dict[str, str | int | None]
 
 
 def list_(
@@ -35,14 +36,13 @@ def list_(
     console().print(table)
 
 
-def _runs(results: Path) -> list[dict[str, Any]]:
+def _runs(results: Path) -> list[Row]:
     import warnings
 
-    from linbench.cli.common import run_files
     from linbench.errors import RunFileError
-    from linbench.record import measured_on, read
+    from linbench.run.record import read
 
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for path in run_files(results):
         try:
             with warnings.catch_warnings():
@@ -59,19 +59,19 @@ def _runs(results: Path) -> list[dict[str, Any]]:
                 "suite": header.suite.get("name"),
                 "cases": len({record.case_id for record in records}),
                 "records": len(records),
-                "machine": measured_on(header.model_dump()),
+                "machine": header.measured_on,
                 "problem": None,
             }
         )
     return rows
 
 
-def _suites() -> list[dict[str, Any]]:
+def _suites() -> list[Row]:
     import tomllib
 
-    from linbench import suite
+    from linbench.plan import suite
 
-    rows = []
+    rows: list[Row] = []
     for path in suite.files():
         try:
             said = tomllib.loads(path.read_text(encoding="utf-8")).get("description", "")
@@ -81,16 +81,15 @@ def _suites() -> list[dict[str, Any]]:
     return rows
 
 
-def _impls() -> list[dict[str, Any]]:
+def _impls() -> list[Row]:
     from linbench import attention
-    from linbench.attention.registry import BUILTIN
     from linbench.probes import machine
 
     device = "cpu" if machine.no_cuda_reason() else "cuda"
     return [
         {
             "implementation": name,
-            "from": "built in" if name in BUILTIN else "plug-in",
+            "from": "built in" if name in attention.BUILTIN else "plug-in",
             f"on {device}": attention.unavailable(name, device) or "available",
         }
         for name in attention.names()

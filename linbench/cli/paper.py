@@ -11,7 +11,7 @@ from linbench.errors import RunFileError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from linbench.studies.paper.table3 import Saved, Table3
+    from linbench.studies.paper.savings import Saved, Table3
 
 
 def paper(
@@ -33,7 +33,8 @@ def paper(
     """
     from linbench.run.runs import Runs
     from linbench.studies.paper import section
-    from linbench.studies.paper.table3 import tables_of, to_json
+    from linbench.studies.paper.savings import to_json
+    from linbench.studies.paper.table3 import tables_of
 
     paths = [find_run(run, results) for run in runs or ["latest"]]
     read = Runs.read(paths)

@@ -51,7 +51,7 @@ class Progress:
         """Show the case that is next and the time left."""
         left = _clock(self._schedule.remaining_s)
         if self._bar:
-            case = f"{visit.case.label} n={visit.case.seq}"
+            case = visit.case.title
             self._bar.update(self._task, round=visit.round + 1, left=left, case=case)
             self._bar.refresh()
         elif visit.round != self._round:
@@ -68,7 +68,7 @@ class Progress:
             self._bar.advance(self._task)
         if record.status not in ("ok", "skipped"):
             self._console.print(
-                f"{record.status}: {record.case.label} n={record.case.seq}: {record.reason}",
+                f"{record.status}: {record.case.title}: {record.reason}",
                 highlight=False,
                 markup=False,
             )

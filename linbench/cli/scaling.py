@@ -11,9 +11,9 @@ from linbench.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from linbench.analysis.crossover import Crossover
-    from linbench.analysis.scaling import Scaling
-    from linbench.analysis.series import Metric
+    from linbench.run.runs import Runs
+    from linbench.studies.crossover import Crossover
+    from linbench.studies.scaling.analyse import Scaling
 
 
 def scaling(
@@ -21,7 +21,8 @@ def scaling(
         list[str], typer.Argument(metavar="RUN...", help="A path, a name or 'latest'.")
     ],
     metric: Annotated[
-        str | None, typer.Option(help="time, memory or energy; by default time and memory.")
+        str | None,
+        typer.Option(help="Any metric of the runs on a logarithmic scale; by default all of them."),
     ] = None,
     assert_: Annotated[
         list[str] | None,
@@ -41,20 +42,20 @@ def scaling(
     that span a factor of 4, with a 95 % interval that takes rounds as independent. Only cases that
     were measured count, and runs are never fitted together.
 
-    Claims are decided on intervals. Exit code 0: all hold, 1: one fails, 3: one cannot be told.
+    Claims are decided on intervals. Exit code 0: all hold, 1: one fails, 3: one is undecided.
 
     Example: linbench scaling latest --metric time
     """
-    from linbench.analysis import numbers
-    from linbench.analysis.assertions import decide, outcome_of, parse
-    from linbench.analysis.assertions import to_json as decision_json
-    from linbench.analysis.scaling import analyse, to_json
-    from linbench.analysis.tables import load_all
+    from linbench import words
+    from linbench.run.runs import Runs
+    from linbench.studies.scaling.analyse import analyse, to_json
+    from linbench.studies.scaling.assertions import decide, outcome_of, parse
+    from linbench.studies.scaling.assertions import to_json as decision_json
 
-    wanted = _metrics(metric)
     claims = [parse(text) for text in assert_ or ()]
-    _, frame = load_all([find_run(run, results) for run in runs])
-    answer = analyse(frame, list(dict.fromkeys([*wanted, *(claim.metric for claim in claims)])))
+    found = Runs.read([find_run(run, results) for run in runs])
+    wanted = [*_metrics(found, metric), *(claim.metric for claim in claims)]
+    answer = analyse(found, dict.fromkeys(wanted))
     decisions = [decision for claim in claims for decision in decide(claim, answer.scalings)]
     if json_:
         import json
@@ -70,37 +71,41 @@ def scaling(
         _print_exponents(out, answer.scalings)
         _print_crossovers(out, answer.crossovers)
         for decision in decisions:
-            stands = numbers.ratio(decision.value) if decision.value else "not measured"
+            stands = words.ratio(decision.value) if decision.value else "not measured"
             claim = f"{decision.assertion.text}: {decision.outcome}"
             out.print(f"{claim} ({decision.subject}: {stands})")
     if claims:
         raise typer.Exit({"holds": 0, "fails": 1, "cannot tell": 3}[outcome_of(decisions)])
 
 
-def _metrics(metric: str | None) -> "list[Metric]":
-    from linbench.analysis.series import METRICS
+def _metrics(runs: "Runs", metric: str | None) -> list[str]:
+    """Return the metrics to fit: those of the runs that have exponents, or the one that is named.
 
+    Raises:
+        UsageError: it is not one of them.
+    """
+    known = [one.name for one in runs.metrics if one.scale == "log"]
     if metric is None:
-        return ["time", "memory"]
-    for known in METRICS:
-        if metric == known:
-            return [known]
-    raise UsageError(
-        f"--metric '{metric}' is unknown, expected {', '.join(METRICS)}"
-        f"{did_you_mean(metric, METRICS)}"
-    )
+        return known
+    if metric not in known:
+        raise UsageError(
+            f"--metric '{metric}' is no metric of these runs on a logarithmic scale, expected one "
+            f"of {', '.join(known) or 'none, since they measured nothing'}"
+            f"{did_you_mean(metric, known)}"
+        )
+    return [metric]
 
 
 def _print_exponents(out: "Console", scalings: "Sequence[Scaling]") -> None:
     from rich.table import Table
 
-    from linbench.analysis import numbers
+    from linbench import words
 
     groups: dict[tuple[object, str], list[Scaling]] = {}
     for one in scalings:
-        groups.setdefault((one.series.setup.panel, one.series.metric), []).append(one)
+        groups.setdefault((one.series.panel, one.series.metric.name), []).append(one)
     for (_, metric), members in groups.items():
-        panel = members[0].series.setup.panel
+        panel = members[0].series.panel
         out.print(f"{metric}, {panel.label}, run {panel.run_id}", style="bold")
         table = Table(box=None, pad_edge=False, header_style="dim")
         for column in ("series", "n", "exponent", "over n", "theory", "counts", "law", "verdict"):
@@ -108,20 +113,20 @@ def _print_exponents(out: "Console", scalings: "Sequence[Scaling]") -> None:
         for one in members:
             slope, sizes = one.exponent.slope, one.exponent.sizes
             table.add_row(
-                one.series.setup.label,
+                one.series.key.label,
                 f"{one.points[0].n}..{one.points[-1].n}",
-                numbers.slope(slope) if slope else "-",
+                words.slope(slope) if slope else "-",
                 f"{sizes[0]}..{sizes[-1]}" if slope else "-",
                 "-" if one.expected is None else f"{one.expected:g}",
                 "-" if one.predicted is None else f"{one.predicted:.2f}",
                 one.laws[0].name if one.laws else "-",
-                one.verdict.word,
+                one.growth.word,
             )
         out.print(table)
         for one in members:
-            if one.verdict.word == "inconclusive":
-                advice = f"; {one.verdict.advice}" if one.verdict.advice else ""
-                said = f"  {one.series.setup.label}: {one.verdict.grounds}{advice}"
+            if one.growth.word == "inconclusive":
+                advice = f"; {one.growth.advice}" if one.growth.advice else ""
+                said = f"  {one.series.key.label}: {one.growth.grounds}{advice}"
                 out.print(said, style="dim")
         out.print()
 
@@ -129,23 +134,23 @@ def _print_exponents(out: "Console", scalings: "Sequence[Scaling]") -> None:
 def _print_crossovers(out: "Console", crossovers: "Sequence[Crossover]") -> None:
     from rich.table import Table
 
-    from linbench.analysis import numbers
+    from linbench import words
 
     if not crossovers:
         return
     out.print("n* from which a candidate costs less", style="bold")
     table = Table(box=None, pad_edge=False, header_style="dim")
-    several = len({one.candidate.panel for one in crossovers}) > 1
+    several = len({one.panel for one in crossovers}) > 1
     columns = ("metric", "candidate", "baseline", "n*", "status", "grounds")
     for column in (*(("at",) if several else ()), *columns):
         table.add_column(column, no_wrap=column not in ("grounds", "at"))
     for one in crossovers:
         table.add_row(
-            *((one.candidate.panel.label,) if several else ()),
-            one.metric,
+            *((one.panel.label,) if several else ()),
+            one.metric.name,
             one.candidate.label,
             one.baseline.label,
-            numbers.length(one.n_star) if one.n_star else "-",
+            words.length(one.n_star) if one.n_star else "-",
             one.status,
             one.reason,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from linbench.cli.common import find_run, warn_if_busy
-from linbench.cli.grid import NO_GRID, Grid, choose, device_of, with_grid
+from linbench.cli.grid import NO_GRID, Grid, choose, device_of, takes_grid
 from linbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ RESUMABLE = ("budget", "case_timeout")
 """Settings that a run may go on with otherwise than it began."""
 
 
-@with_grid
+@takes_grid()
 def sweep(
     suite: Annotated[
         str | None,

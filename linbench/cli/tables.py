@@ -1,167 +1,187 @@
 """The tables a sweep ends with, and that `show` and `--dry-run` print."""
 
-import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from linbench.case import Case
 from linbench.cli.common import console
-from linbench.record import Record
+from linbench.run.metrics import KNOWN, Metric
+from linbench.run.runs import Run, Runs, Series, series_by_case
+from linbench.stats.intervals import half_width
+from linbench.studies.labels import wording
+from linbench.words import quantity
 
 if TYPE_CHECKING:
-    from linbench.journal import Journal
-    from linbench.predict import Prediction
-    from linbench.suite import Suite
-
-
-def si_seconds(seconds: float | None) -> str:
-    """Write a time with three digits: `12.3 ms`."""
-    if seconds is None:
-        return "?"
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e9:.3g} ns"
-
-
-def iec_bytes(count: float | None) -> str:
-    """Write bytes with three digits: `5.19 MiB`."""
-    if count is None or count != count:  # noqa: PLR0124 (NaN)
-        return "?"
-    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count:.0f} B"
-
-
-def by_case(records: Sequence[Record]) -> dict[Case, list[Record]]:
-    """Group records by case, cases ordered by scope, mode, configuration and n."""
-    groups: dict[Case, list[Record]] = {}
-    for record in records:
-        groups.setdefault(record.case, []).append(record)
-
-    def key(case: Case) -> tuple[Any, ...]:
-        k = str(case.k_rule or case.k).zfill(12)
-        batch = 0 if case.tokens else case.batch
-        setting = (case.task, case.scope, case.mode, case.dtype, case.layers, batch)
-        return (*setting, case.impl, k, case.label, case.seq)
-
-    return {case: groups[case] for case in sorted(groups, key=key)}
-
+    from linbench.plan.suite import Suite
+    from linbench.run.case import Case
+    from linbench.run.journal import Journal
+    from linbench.run.record import Record
+    from linbench.tasks import Prediction
 
 SHAPE = ("d_model", "heads", "layers", "batch", "dtype", "device")
+NAMED = 5
+"""Cases that are named where a cause holds for several of them."""
 
 
-def records_table(records: Sequence[Record]) -> Table:
-    """Make a table with a row per case: rounds, typical time, peak memory, status."""
-    cases = by_case(records)
+def ordered(cases: "Iterable[Case]") -> "list[Case]":
+    """Order cases by task, problem, configuration and n."""
+
+    def place(case: "Case") -> tuple[Any, ...]:
+        batch = 0 if case.tokens else case.batch or 0
+        setting = (case.task, case.scope, case.mode, str(case.dtype), case.layers, batch)
+        return (*setting, str(case.impl), str(case.k_text).zfill(12), case.label, case.seq or 0)
+
+    return sorted(cases, key=place)
+
+
+def records_table(run: Run) -> Table:
+    """Make a table with a row per case: rounds, the typical value of each metric, status."""
+    records = {own[0].case: own for own in run.by_case().values()}
     varying = [
         name
         for name in ("task", "scope", "mode", "order", *SHAPE)
-        if len({getattr(case, name) for case in cases} - {None}) > 1
+        if len({getattr(case, name) for case in records} - {None}) > 1
     ]
+    measured = {metric: series_by_case(run, metric.name) for metric in _known(run)}
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("implementation", *varying):
         table.add_column(name)
-    numbers = ["n", "rounds", "time", "± 95 %", "peak memory"]
-    batches = any(record.max_batch for record in records)
-    for name in [*numbers, "largest batch"] if batches else numbers:
+    for name in ("n", "rounds", *(name for metric in measured for name in _columns(metric))):
         table.add_column(name, justify="right")
     table.add_column("status")
-    for case, group in cases.items():
-        right = all(r.status != "incorrect" for r in group)
-        ok = [r for r in group if right and r.status == "ok"]
+    for case in ordered(records):
+        own = records[case]
+        statuses = [record.status for record in own]
+        right = [] if "incorrect" in statuses else [r for r in own if r.status == "ok"]
         table.add_row(
             case.label,
             *(str(getattr(case, name)) for name in varying),
-            str(case.seq),
-            *_measured_cells(ok),
-            *([_batch_cell(ok)] if batches else []),
-            ", ".join(dict.fromkeys(r.status for r in group)),
+            "" if case.seq is None else str(case.seq),
+            str(len(right)),
+            *(
+                cell
+                for metric, series in measured.items()
+                for cell in _cells(metric, right, series.get(own[0].case_id))
+            ),
+            ", ".join(dict.fromkeys(statuses)),
         )
     return table
 
 
-def _measured_cells(ok: Sequence[Record]) -> list[str]:
-    from linbench.runner import half_width
-
-    if not ok or ok[0].max_batch:
-        return [str(len(ok)), "", "", ""]
-    width = half_width(ok)
-    peaks = [r.memory.peak_bytes for r in ok if r.memory and r.memory.peak_bytes is not None]
-    return [
-        str(len(ok)),
-        si_seconds(statistics.median(statistics.median(r.seconds) for r in ok)),
-        f"{width:.1%}" if width < 10 else "",
-        iec_bytes(statistics.median(peaks) if peaks else None),
-    ]
+def _known(run: Run) -> list[Metric]:
+    """Return the metrics of which a run knows any value."""
+    found = {name for r in run.records for name in r.metrics if r.value(name) is not None}
+    return [metric for metric in Runs((run,)).metrics if metric.name in found]
 
 
-def _batch_cell(ok: Sequence[Record]) -> str:
-    """Write the largest batch that fits and how it is known, empty for other tasks."""
-    found = next((record.max_batch for record in ok if record.max_batch), None)
-    return "" if found is None else f"{found.batch} ({found.how})"
+def _columns(metric: Metric) -> tuple[str, ...]:
+    noun = wording(metric).noun
+    return (noun,) if metric.noise == "exact" else (noun, "± 95 %")
 
 
-def print_reasons(records: Sequence[Record]) -> None:
-    """List why cases were not measured, one line each."""
-    for case, group in by_case(records).items():
-        for reason in dict.fromkeys(f"{r.status}: {r.reason}" for r in group if r.status != "ok"):
-            task = "" if case.task == "efficiency" else f"{case.task} "
-            print(f"{task}{case.label} {case.scope} n={case.seq} {reason}")
+def _cells(metric: Metric, right: "Sequence[Record]", series: Series | None) -> list[str]:
+    """Write the typical value of a case, beside it how a count is known or how sure the rest is."""
+    if metric.noise == "exact":
+        return [_count(metric, right, series)]
+    if series is None:
+        return ["", ""]
+    value = series.points()[0].value
+    if metric.scale == "log":
+        width = half_width([one.value for one in series.readings])
+        sure = f"{width:.1%}" if width < 10 else ""
+    else:
+        low, high = value.low, value.high
+        sure = "" if low is None or high is None else quantity((high - low) / 2, metric.unit)
+    return [quantity(value.value, metric.unit), sure]
 
 
-def _measured(records: Sequence[Record]) -> set[Case]:
-    """Return the cases that were measured, and wrong in no round."""
-    of = {status: {r.case for r in records if r.status == status} for status in ("ok", "incorrect")}
-    return of["ok"] - of["incorrect"]
+def _count(metric: Metric, right: "Sequence[Record]", series: Series | None) -> str:
+    known = [record.metrics[metric.name] for record in right if metric.name in record.metrics]
+    # a count of 0 has no logarithm, thus no series, and is a value nevertheless
+    value = series.points()[0].value.value if series else next((one.value for one in known), None)
+    if value is None:
+        return ""
+    if metric.name in KNOWN:
+        return quantity(value, metric.unit)
+    plain = metric.unit not in ("s", "byte") and value.is_integer()
+    said = f"{value:,.0f} {metric.unit}".rstrip() if plain else quantity(value, metric.unit)
+    sources = {one.source for one in known if one.source}
+    return f"{said} ({', '.join(sorted(sources))})" if sources else said
 
 
-def closing(journal: "Journal", cases: Sequence[Case], left_out: dict[str, str]) -> None:
-    """Print what a sweep gave and what to do next."""
-    console().print(records_table(journal.records))
-    print()
-    print_reasons(journal.records)
+def print_reasons(records: "Iterable[Record]") -> None:
+    """Say why cases were not measured, a line for each cause."""
+    causes: dict[str, dict[Case, None]] = {}
+    for record in records:
+        if record.status != "ok":
+            causes.setdefault(record.failure, {})[record.case] = None
+    tasks = {case.task for cases in causes.values() for case in cases}
+    for cause, cases in causes.items():
+        names = [
+            f"{case.task + ' ' if len(tasks) > 1 else ''}{case.title} {case.scope}"
+            for case in ordered(cases)
+        ]
+        print(f"{_some(names)}: {cause}")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _measured(run: Run) -> int:
+    """Count the cases that were measured, and wrong in no round."""
+    statuses = [{record.status for record in own} for own in run.by_case().values()]
+    return sum("ok" in own and "incorrect" not in own for own in statuses)
+
+
+def closing(journal: "Journal", cases: "Sequence[Case]", left_out: Mapping[str, str]) -> None:
+    """Print what a sweep gave and what to do next; cases that it never visited, by cause."""
+    run = Run(journal.header, tuple(journal.records))
+    visited = {record.case_id for record in run.records if record.status != "skipped"}
+    if visited:
+        console().print(records_table(run.only(lambda record: record.case_id in visited)))
+        print()
+    print_reasons(run.records)
     print_left_out(left_out)
-    measured = _measured(journal.records)
-    warned = sum(bool(record.warnings) for record in journal.records)
-    print(f"{len(measured)} of {len(cases)} cases measured, {len(journal.records)} records", end="")
+    warned = sum(bool(record.warnings) for record in run.records)
+    print(f"{_measured(run)} of {len(cases)} cases measured, {len(run.records)} records", end="")
     print(f", {warned} with warnings ('linbench show {journal.path.stem}')" if warned else "")
     print(f"run file: {journal.path}")
     print(f"next: linbench report {journal.path}")
 
 
 def closing_json(
-    journal: "Journal", cases: Sequence[Case], left_out: dict[str, str]
+    journal: "Journal", cases: "Sequence[Case]", left_out: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return what a sweep gave, for machines."""
-    statuses = [record.status for record in journal.records]
+    run = Run(journal.header, tuple(journal.records))
+    statuses = [record.status for record in run.records]
     return {
         "run": str(journal.path),
-        "run_id": journal.header.run_id,
+        "run_id": run.run_id,
         "cases": len(cases),
-        "measured": len(_measured(journal.records)),
+        "measured": _measured(run),
         "records": len(statuses),
         "statuses": {status: statuses.count(status) for status in sorted(set(statuses))},
-        "left_out": left_out,
+        "left_out": dict(left_out),
     }
 
 
-def print_left_out(left_out: dict[str, str]) -> None:
-    """List the combinations of a grid that cannot exist, grouped by reason."""
+def print_left_out(left_out: Mapping[str, str]) -> None:
+    """List the combinations of a grid that cannot exist, a line for each reason."""
     by_reason: dict[str, list[str]] = {}
     for what, reason in left_out.items():
         by_reason.setdefault(reason, []).append(what)
     for reason, whats in by_reason.items():
-        print(f"left out: {', '.join(whats)}: {reason}")
+        print(f"left out: {_some(whats)}: {reason}")
 
 
-Foreseen = tuple[Case, "Prediction", str | None]
+Foreseen = tuple["Case", "Prediction", str | None]
 
 
-def predictions(rows: "Sequence[Foreseen]", left_out: dict[str, str], suite: "Suite") -> None:
+def predictions(rows: Sequence[Foreseen], left_out: Mapping[str, str], suite: "Suite") -> None:
     """Print the cases of a dry run."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("implementation", "task", "scope", "mode"):
@@ -176,9 +196,9 @@ def predictions(rows: "Sequence[Foreseen]", left_out: dict[str, str], suite: "Su
             case.scope,
             case.mode,
             str(case.seq),
-            si_seconds(prediction.call_s),
-            si_seconds(prediction.round_s),
-            iec_bytes(prediction.memory_bytes),
+            quantity(prediction.call_s, "s"),
+            quantity(prediction.round_s, "s"),
+            quantity(prediction.memory_bytes, "byte"),
             f"skipped: {reason}" if reason else "measured",
         )
     console().print(table)
@@ -193,7 +213,7 @@ def predictions(rows: "Sequence[Foreseen]", left_out: dict[str, str], suite: "Su
     )
 
 
-def predictions_json(rows: "Sequence[Foreseen]", left_out: dict[str, str]) -> dict[str, Any]:
+def predictions_json(rows: Sequence[Foreseen], left_out: Mapping[str, str]) -> dict[str, Any]:
     """Return the cases of a dry run, for machines."""
     return {
         "cases": [
@@ -207,5 +227,5 @@ def predictions_json(rows: "Sequence[Foreseen]", left_out: dict[str, str]) -> di
             }
             for case, prediction, reason in rows
         ],
-        "left_out": left_out,
+        "left_out": dict(left_out),
     }

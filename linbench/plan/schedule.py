@@ -40,7 +40,7 @@ FAR = 20.0
 SMALL_S = 0.3
 """A case predicted to be shorter than this on cautious rates need not wait."""
 
-REPLANS = 256
+REPLANS = 32
 """A grid of more cases is not predicted anew after each visit, but so many times in a pass."""
 
 
@@ -144,6 +144,7 @@ class Schedule:
         self._pass_s = 0.0
         self._todo_s = 0.0
         self.in_flight: set[tuple[Case, int]] = set()
+        self._told: list[Case] = []
         self._noisy = [metric.name for metric in metrics if metric.noise == "rounds"] or ["time"]
         self._fates = {case: _Fate() for case in self.cases}
         self._sure = {name: tasks.find(name).rounds(plan) for name in {c.task for c in self.cases}}
@@ -152,10 +153,11 @@ class Schedule:
         self._sure_only = sure_only
         self._slots: Sequence[Slot] = ()
         self._clock = clock
+        measured = {record.case for record in done if record.status != "skipped"}
         for record in done:
             if record.case not in self._fates:
                 continue
-            if retry_skipped and record.status == "skipped":
+            if record.status == "skipped" and (retry_skipped or record.case in measured):
                 self._fates[record.case].rounds.add(record.round)
             else:
                 self._take_up([record])
@@ -222,11 +224,12 @@ class Schedule:
             causes.setdefault(cause, []).append(case)
         return [
             Record(
-                case_id=case.id, case=case, round=0, status="skipped", reason=reason,
+                case_id=case.id, case=case, round=self._next_round(case), status="skipped",
+                reason=reason,
                 detail=Detail.model_validate({"prediction": asdict(predicted[case])}),
             )
             for cause, cases in causes.items()
-            for reason in (cause([predicted[case] for case in cases]),)
+            for reason in (cause([(case, predicted[case]) for case in cases]),)
             for case in cases
         ]  # fmt: skip
 
@@ -235,7 +238,9 @@ class Schedule:
         fate = self._fates[case]
         fate.results.append(records)
         fate.rounds.add(records[0].round)
+        fate.lost = 0
         fate.status = next((r.status for r in records if r.status != "ok"), "ok")
+        self._told.append(case)
         self._committed.pop(case, None)
         if fate.status in ("ok", "timeout"):
             self.predictor.learn(case, observed_of(records, self.plan.case_timeout_s))
@@ -348,7 +353,7 @@ class Schedule:
             self._todo_s -= round_s
             if round_s <= self.left_s:
                 visited += 1
-                yield case, round_
+                yield case, self._next_round(case, round_)
         return visited
 
     def _put_off(self, round_: int) -> Generator[tuple[Case, int], None, int]:
@@ -360,7 +365,7 @@ class Schedule:
             prediction = predict(case)
             if self._unfit(prediction) is None and prediction.round_s <= self.left_s:
                 visited += 1
-                yield case, round_
+                yield case, self._next_round(case, round_)
         return visited
 
     def _first_pass(self) -> Iterator[tuple[Case, int] | None]:
@@ -368,7 +373,12 @@ class Schedule:
         frontier = _Frontier(order, self.predictor, self.plan.seed)
         waiting = _Waiting(order, self.predictor, self._sure)
         put_off: list[Case] = []
+        known = len(self._told)
         while len(frontier) and self.left_s > 0:
+            for told in self._told[known:]:  # several, where visits are measured beside each other
+                waiting.learnt()
+                frontier.advance(told)
+            known = len(self._told)
             case = frontier.take()
             if case is None:
                 if self.in_flight:
@@ -382,8 +392,6 @@ class Schedule:
                 continue
             self._todo_s = self._pass_s = waiting.total_s + prediction.round_s
             yield from self._begin(case)
-            waiting.learnt()
-            frontier.advance(case)
         yield from self._settle()
         # the others may have taken less than predicted
         for case in sorted(put_off, key=lambda c: _cost(c, self.predictor.predict(c))):
@@ -394,7 +402,12 @@ class Schedule:
     def _begin(self, case: Case) -> Iterator[tuple[Case, int]]:
         more = self._sure[case.task] - 1
         self._committed[case] = more * self.predictor.predict(case).round_s
-        yield case, min(set(range(len(self._fates[case].rounds) + 1)) - self._fates[case].rounds)
+        yield case, self._next_round(case)
+
+    def _next_round(self, case: Case, least: int = 0) -> int:
+        """Return the first round from `least` on of which a case has no record, skipped or not."""
+        rounds = self._fates[case].rounds
+        return next(round_ for round_ in itertools.count(least) if round_ not in rounds)
 
     # ---- what fits ----
 
@@ -409,7 +422,7 @@ class Schedule:
             if cause is None and spent_s + needed_s > self.left_s:
                 cause = self._over_budget
             spent_s += 0.0 if cause else needed_s
-            rows.append((case, prediction, cause and cause([prediction])))
+            rows.append((case, prediction, cause and cause([(case, prediction)])))
         return rows
 
     def _unfit(self, prediction: Prediction) -> "_Cause | None":
@@ -428,31 +441,38 @@ class Schedule:
         own_s = self._sure[case.task] * prediction.round_s
         return SLACK * (begun_s + waiting.cheaper_s(prediction.round_s) + own_s) <= self.left_s
 
-    def _over_memory(self, found: Sequence[Prediction]) -> str:
-        sizes = _span([one.memory_bytes or 0.0 for one in found], "byte")
+    def _over_memory(self, found: "_Found") -> str:
+        sizes = _span([one.memory_bytes or 0.0 for _, one in found], "byte")
         free = words.quantity(self._free_bytes, "byte")
         return f"predicted memory {sizes} exceeds the {free} that are free"
 
-    def _over_timeout(self, found: Sequence[Prediction]) -> str:
-        rounds_s = [one.round_s for one in found]
+    def _over_timeout(self, found: "_Found") -> str:
+        rounds_s = [one.round_s for _, one in found]
         return (
             f"predicted rounds of {_span(rounds_s, 's')} exceed --case-timeout "
             f"{self.plan.case_timeout_s:g}s; --case-timeout {math.ceil(SLACK * max(rounds_s))}s "
             "would do"
         )
 
-    def _over_budget(self, found: Sequence[Prediction]) -> str:
-        sure = min(SURE_ROUNDS, self.plan.rounds)
-        needed_s = SLACK * sure * math.fsum(one.round_s for one in found)
-        enough_s = (self.spent_s + math.fsum(self._committed.values()) + needed_s) / SHARE_OF_BUDGET
-        rounds_s = _span([one.round_s for one in found], "s")
+    def _over_budget(self, found: "_Found") -> str:
+        needed_s = math.fsum(self._sure[case.task] * one.round_s for case, one in found)
+        begun_s = math.fsum(self._committed.values())
+        # for a sweep that goes on from here, and for one that begins anew
+        resumed_s = self.spent_s + SLACK * (begun_s + needed_s)
+        visited = [case for case in dict.fromkeys(self._told) if self._fates[case].status == "ok"]
+        again = ((self._sure[c.task], self.predictor.predict(c).round_s) for c in visited)
+        anew_s = SLACK * (math.fsum(sure * round_s for sure, round_s in again) + needed_s)
+        enough_s = math.ceil(max(resumed_s, anew_s) / SHARE_OF_BUDGET)
+        sure = max(self._sure[case.task] for case, _ in found)
         return (
-            f"{words.plural(sure, 'round')} of {rounds_s} each (predicted) did not fit --budget "
-            f"{self.plan.budget_s or 0:g}s; --budget {math.ceil(enough_s)}s would do"
+            f"{words.plural(sure, 'round')} of {_span([one.round_s for _, one in found], 's')} "
+            f"each (predicted) did not fit --budget {self.plan.budget_s or 0:g}s; "
+            f"--budget {enough_s}s would do"
         )
 
 
-_Cause = Callable[[Sequence[Prediction]], str]
+_Found = Sequence[tuple[Case, Prediction]]
+_Cause = Callable[[_Found], str]
 
 
 def _span(values: Sequence[float], unit: str) -> str:

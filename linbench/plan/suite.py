@@ -425,7 +425,7 @@ def expand(suite: Suite, device: str) -> tuple[list[Case], dict[str, str]]:
                 if (case.batch, case.tokens) == (point.batch, point.tokens):
                     own_batch.add(case.task)
                 if reason := _impossible(case):
-                    left_out[f"{case.label} n={case.seq}"] = reason
+                    left_out[case.title] = reason
                 else:
                     cases[case] = None
         if not any(case.impl == name for case in cases):

@@ -264,16 +264,20 @@ class Runs:
         """Return the header of a run."""
         return next(run.header for run in self.runs if run.run_id == run_id)
 
-    def series(self, metric: str) -> list[Series]:
+    def series(self, metric: str, *, unplaced: bool = False) -> list[Series]:
         """Return the series of one metric along n.
+
+        Args:
+            metric: Its name.
+            unplaced: Whether the cases without n are there too, each a series of its own at 0.
 
         Returns:
             Those with at least one reading, exact attention first, then by k. A round measured
             twice (a resumed run) counts with its last record. A case whose outputs were wrong in
-            any round of a run has no reading of that run; a case without n is in no series.
+            any round of a run has no reading of that run.
         """
         every = (one for run in self.runs for one in series_of(run, metric))
-        along = (one.over(filter(None, one.sizes)) for one in every)
+        along = (one if unplaced else one.over(filter(None, one.sizes)) for one in every)
         found = [one for one in along if one.readings]
         return sorted(found, key=lambda one: (one.run_id, *_order(one)))
 

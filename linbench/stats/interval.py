@@ -31,6 +31,10 @@ class Interval:
         """Whether the whole interval lies above a number."""
         return self.low is not None and self.low > number
 
+    def exact(self) -> "Interval":
+        """Return the value as one without noise, which is known exactly."""
+        return Interval(self.value, self.value, self.value)
+
     def exp(self) -> "Interval":
         """Return the interval of e to the power of the value."""
         ends = [None if end is None else _exp(end) for end in (self.low, self.high)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from linbench import words
-from linbench.report.content import NONE, Cell, Quantity, Section, Sentence, Table
+from linbench.report.content import NONE, Cell, Quantity, Section, Sentence, Table, count
 from linbench.run.case import DEFAULT_TASK, Case
 from linbench.run.metrics import TIME
 from linbench.run.record import Check, Header
@@ -65,9 +65,11 @@ def _samples(run: Run) -> str:
         if record.status == "ok":
             counts.update({name: len(one.samples) for name, one in record.metrics.items()})
     said = [
-        words.plural(count, "timed call" if name == TIME.name else f"sample of {name}")
-        for name, count in counts.items()
-        if count
+        words.plural(total, "timed call")
+        if name == TIME.name
+        else f"{words.plural(total, 'sample')} of {name}"
+        for name, total in counts.items()
+        if total
     ]
     return f" with {words.listed(said)}" if said else ""
 
@@ -76,7 +78,7 @@ def _rest(run: Run, ok: int) -> str:
     """Say what became of the records that are no measurements, and end the clause."""
     others = Counter(str(record.status) for record in run.records)
     spoilt = others.pop("ok", 0) - ok
-    said = [f"{count} {status}" for status, count in others.items()]
+    said = [f"{records} {status}" for status, records in others.items()]
     if spoilt:
         said.append(f"{spoilt} of a case that was incorrect in another round")
     return f"; records that are no measurements: {words.listed(said)}." if said else "."
@@ -98,8 +100,8 @@ def not_measured(run: Run) -> Table | None:
         "Not measured",
         ("series", "scope", "n", "status", "reason", "records"),
         tuple(
-            (label, scope, Quantity(n), status, reason, Quantity(count))
-            for (label, scope, n, status, reason), count in groups.items()
+            (label, scope, Quantity(n, text=str(n)), status, reason, count(records))
+            for (label, scope, n, status, reason), records in groups.items()
         ),
         "These count as no measurement anywhere in this report and are in no figure; nor does any "
         "other round of a case that was incorrect in one.",
@@ -137,7 +139,7 @@ def _worst(found: list[Check]) -> tuple[Cell, ...]:
     return (
         Quantity(max(errors), text=f"{max(errors):.1e}") if errors else NONE,
         Quantity(min(bounds), text=f"{min(bounds):.1e}") if bounds else NONE,
-        Quantity(len(errors)),
+        count(len(errors)),
         "; ".join(reasons),
     )
 
@@ -155,7 +157,7 @@ def warnings(run: Run) -> Table | None:
     for said in found.values():
         cases = list(dict.fromkeys(case_id for _, case_id in said))
         more = f" and {len(cases) - _SHOWN} more" if len(cases) > _SHOWN else ""
-        rows.append((said[0][0], Quantity(len(said)), ", ".join(cases[:_SHOWN]) + more))
+        rows.append((said[0][0], count(len(said)), ", ".join(cases[:_SHOWN]) + more))
     return Table("Warnings", ("warning, the first of its kind", "records", "cases"), tuple(rows))
 
 

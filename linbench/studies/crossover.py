@@ -1,17 +1,19 @@
 """Ratios between two series at equal n, and the n from which one of them costs less."""
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from linbench import words
+from linbench import attention, words
 from linbench.run.case import Case
 from linbench.run.metrics import Metric
 from linbench.run.runs import Panel, Series
 from linbench.stats.intervals import Interval, difference
 
 _TINY = 1e-300  # stands for the end of an interval that reaches to zero
+BEST = "the best exact implementation"
 Status = Literal["crossed", "not reached below n_max", "always below n_min", "inconclusive"]
 
 
@@ -71,14 +73,16 @@ class Crossover:
 def ratios(baseline: Series, candidate: Series) -> list[Ratio]:
     """Return candidate over baseline at every n that both measured, paired within rounds.
 
-    An n where a value is not positive has no ratio.
+    An n where a value is not positive has no ratio. That of counted values is exact, were it of one
+    round.
     """
-    found = []
+    found, exact = [], baseline.noiseless and candidate.noiseless
     for n in sorted(set(baseline.sizes) & set(candidate.sizes)):
         both = [one.value for of in (baseline, candidate) for one in of.readings if one.n == n]
         if min(both) > 0:
             first, second = baseline.logs(n), candidate.logs(n)
             pairs, value = len(first.keys() & second.keys()), difference(first, second).exp()
+            value = value.exact() if exact else value
             found.append(Ratio(n, value, pairs, baseline.key, baseline.metric))
     return found
 
@@ -92,6 +96,46 @@ def ratios_to_best(baselines: Sequence[Series], candidate: Series) -> list[Ratio
             pick = min if candidate.metric.better == "less" else max
             best = pick(measured, key=lambda series: series.point(n).value.value)
             found += ratios(best.over([n]), candidate)
+    return found
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What some series of one panel and metric are compared with.
+
+    Attributes:
+        best: Whether it is the best exact implementation of each n; else attention written out.
+        candidates: What stands against it.
+        ratios: Gives the ratios of a candidate over it.
+    """
+
+    best: bool
+    candidates: tuple[Series, ...]
+    ratios: Callable[[Series], list[Ratio]]
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return BEST if self.best else attention.WRITTEN_OUT
+
+
+def bases_of(series: Sequence[Series]) -> list[Basis]:
+    """Return what series of one panel and metric are compared with, as far as it was measured.
+
+    All stand against attention written out, and what is not exact against the best that is. Values
+    on a linear scale have no ratios.
+    """
+    if any(one.metric.scale == "linear" for one in series):
+        return []
+    found = []
+    exact = [one for one in series if one.is_exact_attention]
+    written_out = [one for one in exact if one.key.impl == attention.WRITTEN_OUT]
+    if written_out:
+        others = tuple(one for one in series if one not in written_out)
+        found.append(Basis(False, others, functools.partial(ratios, written_out[0])))
+    if len(exact) > len(written_out):
+        others = tuple(one for one in series if one not in exact)
+        found.append(Basis(True, others, functools.partial(ratios_to_best, exact)))
     return found
 
 

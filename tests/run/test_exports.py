@@ -14,15 +14,20 @@ import pytest
 import synthetic
 from typer.testing import CliRunner
 
-from linbench import export
-from linbench.analysis.series import series_of
-from linbench.case import Case
 from linbench.cli import app
 from linbench.cli.export import FORMATS
 from linbench.errors import RunFileError, UsageError
-from linbench.record import MaxBatch, Record, load, to_line
+from linbench.record import load
+from linbench.run.case import Case
+from linbench.run.formats import frames
+from linbench.run.formats.junit import TestCase, document
+from linbench.run.metrics import Measurement, Metric
+from linbench.run.record import read, to_line
+from linbench.run.runs import Runs
 
 MIB = 2**20
+ACCURACY = Metric("accuracy", better="more", scale="linear")
+LOSS = Metric("loss", "nats")
 BMF_SCHEMA = {  # https://bencher.dev/docs/reference/bencher-metric-format
     "$schema": "http://json-schema.org/draft-07/schema",
     "type": "object",
@@ -57,7 +62,7 @@ def run(tmp_path):
     wrong = {"impl": "linformer", "k": (64, 32), "sharing": "none", "layers": 2, "scope": "encoder"}
     records += synthetic.measured(rng, lambda n: 3e-6 * n, sizes=(512,), rounds=2, **wrong)
     records[-1] = records[-1].model_copy(
-        update={"status": "incorrect", "reason": "differs \x1b[1mby <2> & more", "seconds": []}
+        update={"status": "incorrect", "reason": "differs \x1b[1mby <2> & more", "metrics": {}}
     )
     records.append(synthetic.failed("oom", "no memory", 2048))
     records.append(synthetic.failed("error", "died", 4096))
@@ -74,14 +79,27 @@ def call(*words, code=0):
 
 
 def point(run, impl, n, metric):
-    _, frame = load(run)
-    (series,) = (one for one in series_of(frame, metric) if one.setup.impl == impl)
+    every = Runs.read([run]).series(metric)
+    (series,) = (one for one in every if one.key.impl == impl)
     return series.point(n).value
 
 
 def id_of(run, impl, n):
-    _, frame = load(run)
-    return frame[(frame["impl"] == impl) & (frame["seq"] == n)]["case_id"].iloc[0]
+    return next(r.case_id for r in read(run)[1] if (r.case.impl, r.case.seq) == (impl, n))
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A run of another task: how right and how wrong it was, three rounds of one case."""
+    case = Case(impl="sdpa", seq=64, task="train", settings={"steps": 5})
+    records = [
+        synthetic.ok(case, round_, []).model_copy(
+            update={"metrics": {"accuracy": Measurement(0.5 + x), "loss": Measurement(2.0 + x)}}
+        )
+        for round_, x in enumerate((0.0, 0.1, 0.2))
+    ]
+    head = synthetic.header("trained").model_copy(update={"metrics": [ACCURACY, LOSS]})
+    return synthetic.write(tmp_path / "trained.jsonl", records, head)
 
 
 def test_bmf_has_the_values_of_the_analysis_in_bencher_s_units(run):
@@ -133,29 +151,87 @@ def test_what_has_no_measurement_is_left_out_and_named(run, format_):
         assert said in done.stderr
 
 
-def test_another_task_is_left_out_and_named(run):
-    """The largest batch is no time, memory or energy of a call."""
-    case = Case(impl="sdpa", seq=64, task="max_batch", memory_limit_bytes=MIB)
-    batch = MaxBatch(batch=4, limit_bytes=MIB, how="counted")
-    with run.open("a") as file:
-        file.write(
-            to_line(Record(case_id=case.id, case=case, round=0, status="ok", max_batch=batch))
-        )
-    done = call(run, "--format", "bmf")
-    assert case.id not in done.stdout
-    assert f"left out {case.id}: a case of task max_batch" in done.stderr
-    assert case.id in call(run, "--format", "csv").stdout
+def test_any_metric_is_a_measure_of_bencher(trained):
+    """Under its name, in its unit, with its interval."""
+    ((case_id, measures),) = json.loads(call(trained, "--format", "bmf").stdout).items()
+    assert set(measures) == {"accuracy", "loss"}
+    for name, unit in (("accuracy", 0.6), ("loss", 2.1)):
+        value = point(trained, "sdpa", 64, name)
+        assert np.isclose(measures[name]["value"], unit)
+        assert np.isclose(measures[name]["lower_value"], value.low)
+        assert np.isclose(measures[name]["upper_value"], value.high)
+    assert case_id == id_of(trained, "sdpa", 64)
 
 
-@pytest.mark.parametrize("format_", ["bmf", "github"])
-def test_a_run_of_largest_batches_says_what_it_holds(tmp_path, format_):
-    """It did measure something, which these formats do not carry."""
-    run = synthetic.write(tmp_path / "run.jsonl", [synthetic.largest(512, 16)])
-    done = call(run, "--format", format_, code=2)
+def test_github_holds_only_what_is_better_smaller(trained):
+    """Its tool would call a gain of accuracy a regression: the metric is left out and named."""
+    done = call(trained, "--format", "github")
+    (entry,) = json.loads(done.stdout)
+    assert entry["name"].endswith(" loss")
+    assert entry["unit"] == "nats"
+    assert done.stderr == "linbench: left out accuracy: github holds what is better smaller\n"
+
+
+def test_a_column_for_every_metric(trained, tmp_path):
+    """CSV and Parquet have them as numbers, and the settings of the task as an object."""
+    back = pd.read_csv(io.StringIO(call(trained, "--format", "csv").stdout))
+    assert list(back["accuracy"]) == [0.5, 0.6, 0.7]
+    assert json.loads(back["settings"][0]) == {"steps": 5}
+    call(trained, "--format", "parquet", "--out", tmp_path / "run.parquet")
+    back = pd.read_parquet(tmp_path / "run.parquet")
+    assert back["loss"].dtype == np.float64
+    assert list(back["loss"]) == [2.0, 2.1, 2.2]
+
+
+def test_a_metric_named_as_a_field_takes_nothing_from_it(tmp_path):
+    """Both have a column."""
+    case = Case(impl="sdpa", seq=64, batch=3)
+    record = synthetic.ok(case, 0, []).model_copy(update={"metrics": {"batch": Measurement(7.0)}})
+    frame = load(synthetic.write(tmp_path / "run.jsonl", [record]))[1]
+    assert (frame["batch"][0], frame["metric_batch"][0]) == (3, 7.0)
+
+
+def test_any_metric_is_a_property_of_junit(trained):
+    """With its unit, if it has one, beside the settings of the case."""
+    test = ET.fromstring(call(trained, "--format", "junit").stdout).find("testsuite/testcase")
+    properties = {one.get("name"): one.get("value") for one in test.find("properties")}
+    assert float(properties["accuracy"]) == pytest.approx(0.6)
+    assert float(properties["loss_nats"]) == pytest.approx(2.1)
+    assert properties["steps"] == "5"
+
+
+def test_cases_of_several_tasks_stand_side_by_side(run):
+    """The largest batch is a measure like any other."""
+    case = synthetic.largest(64, 16, impl="sdpa")
+    head, *lines = run.read_text().splitlines(keepends=True)
+    described = {**json.loads(head), "metrics": [
+        {"name": "max_batch", "unit": "sequences", "better": "more", "noise": "exact"}
+    ]}  # fmt: skip
+    run.write_text("".join([json.dumps(described) + "\n", *lines, to_line(case)]))
+    found = json.loads(call(run, "--format", "bmf").stdout)
+    assert found[case.case_id] == {"max_batch": {"value": 16.0}}
+    assert "latency" in found[id_of(run, "sdpa", 512)]
+    done = call(run, "--format", "github")
+    assert case.case_id not in done.stdout
+    assert "left out max_batch" in done.stderr
+
+
+def test_github_says_what_a_run_holds_instead(tmp_path):
+    """A run of largest batches did measure something, which this format does not carry."""
+    head = synthetic.header().model_copy(update={"metrics": [Metric("max_batch", better="more")]})
+    run = synthetic.write(tmp_path / "run.jsonl", [synthetic.largest(512, 16)], head)
+    done = call(run, "--format", "github", code=2)
     assert isinstance(done.exception, RunFileError)
-    assert "holds only largest batches" in str(done.exception)
-    assert format_ in str(done.exception)
-    assert "--format csv" in str(done.exception)
+    assert "measured only max_batch, of which more is better" in str(done.exception)
+    assert "--format bmf, csv" in str(done.exception)
+
+
+def test_a_count_of_nothing_is_named(tmp_path):
+    """A batch of 0 has no logarithm, and no place in a log-scaled measure."""
+    run = synthetic.write(
+        tmp_path / "run.jsonl", [synthetic.largest(512, 0), synthetic.largest(64, 4)]
+    )
+    assert "nothing above 0 was measured" in call(run, "--format", "bmf").stderr
 
 
 def test_a_run_without_any_measurement_is_an_error(tmp_path):
@@ -173,7 +249,8 @@ def test_csv_comes_back_through_pandas(run):
     assert list(back.columns) == list(frame.columns)
     assert list(back["seconds"].map(json.loads)) == list(frame["seconds"])
     assert list(back["warnings"].map(json.loads)) == list(frame["warnings"])
-    assert back["memory"].dropna().map(json.loads).tolist() == frame["memory"].dropna().tolist()
+    assert list(back["detail"].map(json.loads)) == list(frame["detail"])
+    assert back["memory"].equals(frame["memory"])
     for name in ("case_id", "status", "seq", "round", "impl", "compile", "d_model"):
         assert list(back[name]) == list(frame[name])
     assert back["peak_bytes"].equals(frame["peak_bytes"])
@@ -196,10 +273,10 @@ def test_parquet_has_native_lists_and_numbers(run, tmp_path):
     back = pd.read_parquet(tmp_path / "new" / "run.parquet")
     assert list(back.columns) == list(frame.columns)
     assert [list(one) for one in back["seconds"]] == list(frame["seconds"])
-    assert back["peak_bytes"].equals(frame["peak_bytes"])
+    assert back["memory"].equals(frame["memory"])
     assert list(back["seq"]) == list(frame["seq"])
     assert set(back["k"].dropna()) == {"64/32"}
-    assert json.loads(back["memory"][0]) == frame["memory"][0]
+    assert json.loads(back["detail"][0]) == frame["detail"][0]
 
 
 def test_parquet_files_of_all_runs_can_be_put_together(tmp_path):
@@ -231,10 +308,10 @@ def test_parquet_without_pyarrow_says_how_to_get_it(run, tmp_path, monkeypatch):
             raise ImportError(name)
         return real(name, *rest, **more)
 
-    _, frame = load(run)
+    (found,) = Runs.read([run]).runs
     monkeypatch.setattr(builtins, "__import__", no_pyarrow)
     with pytest.raises(UsageError, match=r"pip install 'linbench\[parquet\]'"):
-        export.parquet(frame, tmp_path / "run.parquet")
+        frames.parquet(found, tmp_path / "run.parquet")
     assert not (tmp_path / "run.parquet").exists()
 
 
@@ -260,6 +337,25 @@ def test_junit_says_of_each_case_how_it_went(run, tmp_path):
     assert failure.get("message") == "incorrect: differs \ufffd[1mby <2> & more"
     took = sum(float(test.get("time")) for test in suite)
     assert np.isclose(float(suite.get("time")), took, atol=1e-5)
+
+
+def test_a_document_holds_any_tests():
+    """Outcomes are counted, times added up, and texts made safe."""
+    tests = [
+        TestCase("a.b", "good", time_s=1.5, properties={"n": 4}),
+        TestCase("a.b", "bad\x00", "failure", "wrong", "<1> \x1b"),
+        TestCase("a.b", "broken", "error"),
+        TestCase("a.b", "left", "skipped", time_s=0.5),
+    ]
+    suite = ET.fromstring(document("s", tests)).find("testsuite")
+    assert {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "4", "failures": "1", "errors": "1", "skipped": "1",
+    }  # fmt: skip
+    assert suite.get("time") == "2.000000"
+    assert suite.get("timestamp") is None
+    failure = suite[1].find("failure")
+    assert (suite[1].get("name"), suite[1].get("time")) == ("bad\ufffd", None)
+    assert (failure.get("type"), failure.text) == ("wrong", "<1> \ufffd")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from linbench.analysis.stats import difference, fit_layout, location
+from linbench.stats.intervals import Interval, difference, fit_layout, location
 
 
 def test_what_slows_a_whole_round_down_cancels_between_sizes():
@@ -65,3 +65,9 @@ def test_intervals_of_location_and_difference_cover_at_95_percent():
         hits["location"] += typical.low <= 0.0 <= typical.high
         hits["difference"] += gap.low <= 1.0 <= gap.high
     assert all(0.93 <= hit / tries <= 0.97 for hit in hits.values()), hits
+
+
+def test_what_is_counted_is_known_exactly():
+    """A value without noise has both ends at itself, and as many times as another as that has."""
+    assert Interval(2.0).exact() == Interval(2.0, 2.0, 2.0)
+    assert Interval(4.0, 2.0, 8.0).under(8.0) == Interval(2.0, 1.0, 4.0)

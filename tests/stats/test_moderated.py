@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from linbench.analysis.moderated import Noise, apart, beyond_runs, moderate, paired
+from linbench.stats.moderated import Noise, apart, beyond_runs, moderate, paired
 
 CASES = 12
 ALPHA = 0.01

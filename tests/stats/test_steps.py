@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from linbench.analysis.steps import MIN_RUNS, Values, find, find_exact
+from linbench.stats.steps import MIN_RUNS, Values, find, find_exact
 
 NOISE = 0.03
 STEP = math.log(1.10)

@@ -1,16 +1,17 @@
 """Crossovers: simulated truth is covered, and each status is said for what it is."""
 
-import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import synthetic
 from synthetic import PLUGIN
 
-from linbench.analysis.crossover import crossover, ratios, ratios_to_best
+from linbench.run.metrics import MEMORY, Metric
+from linbench.studies.crossover import bases_of, crossover, ratios, ratios_to_best
 
-BASE = dataclasses.replace(PLUGIN, impl="vanilla")
-FUSED = dataclasses.replace(PLUGIN, impl="sdpa")
+BASE = PLUGIN.model_copy(update={"impl": "vanilla"})
+FUSED = PLUGIN.model_copy(update={"impl": "sdpa"})
 
 
 def _second(_):
@@ -20,7 +21,7 @@ def _second(_):
 def _pair(rng, star, **noise):
     """A quadratic baseline and a linear candidate that cross at n = star."""
     return (
-        synthetic.series(rng, lambda n: 1e-9 * n * n, setup=BASE, **noise),
+        synthetic.series(rng, lambda n: 1e-9 * n * n, key=BASE, **noise),
         synthetic.series(rng, lambda n: 1e-9 * star * n, **noise),
     )
 
@@ -53,10 +54,10 @@ def test_a_ratio_that_holds_one_at_the_end_is_inconclusive():
 
 def test_equal_memory_is_never_a_win():
     """The same bytes at every n are no crossing and no advantage."""
-    quiet = {"call_noise": 0.0, "drift": 0.0, "outliers": 0.0, "metric": "memory"}
+    quiet = {"call_noise": 0.0, "drift": 0.0, "outliers": 0.0, "metric": MEMORY}
     pair = [
-        synthetic.series(np.random.default_rng(0), lambda n: 1024.0 * n + 7, setup=setup, **quiet)
-        for setup in (FUSED, PLUGIN)
+        synthetic.series(np.random.default_rng(0), lambda n: 1024.0 * n + 7, key=key, **quiet)
+        for key in (FUSED, PLUGIN)
     ]
     one = crossover(*pair)
     assert one.status == "not reached below n_max"
@@ -66,12 +67,12 @@ def test_equal_memory_is_never_a_win():
 def test_only_sizes_that_both_measured_are_compared():
     """The baseline ends earlier; nothing is said about the n beyond."""
     rng = np.random.default_rng(1)
-    base = synthetic.series(rng, lambda n: 1e-9 * n * n, setup=BASE, sizes=(512, 1024, 2048))
+    base = synthetic.series(rng, lambda n: 1e-9 * n * n, key=BASE, sizes=(512, 1024, 2048))
     candidate = synthetic.series(rng, lambda n: 1e-9 * 5000 * n)
     one = crossover(base, candidate)
     assert [ratio.n for ratio in one.ratios] == [512, 1024, 2048]
     assert one.status == "not reached below n_max"
-    far = dataclasses.replace(candidate, cells=tuple(c for c in candidate.cells if c.n > 4096))
+    far = candidate.over(n for n in candidate.sizes if n > 4096)
     assert crossover(base, far) is None
 
 
@@ -80,13 +81,13 @@ def test_ratios_are_paired_within_rounds():
     rng = np.random.default_rng(3)
     shared = rng.normal(0, 0.5, 5)
     series = []
-    for setup, factor in ((BASE, 1.0), (PLUGIN, 2.0)):
-        one = synthetic.series(rng, _second, drift=0.0, outliers=0.0, setup=setup)
-        cells = [
-            dataclasses.replace(cell, value=cell.value * factor * np.exp(shared[cell.round]))
-            for cell in one.cells
+    for key, factor in ((BASE, 1.0), (PLUGIN, 2.0)):
+        one = synthetic.series(rng, _second, drift=0.0, outliers=0.0, key=key)
+        readings = [
+            replace(reading, value=reading.value * factor * np.exp(shared[reading.round]))
+            for reading in one.readings
         ]
-        series.append(dataclasses.replace(one, cells=tuple(cells)))
+        series.append(replace(one, readings=tuple(readings)))
     for ratio in ratios(*series):
         assert ratio.pairs == 5
         assert ratio.value.within(1.9, 2.1)
@@ -96,9 +97,66 @@ def test_ratios_are_paired_within_rounds():
 def test_the_best_exact_implementation_is_chosen_at_each_n():
     """Fused attention is slower at small n and faster at large n; the cheaper one is the rival."""
     rng = np.random.default_rng(4)
-    vanilla = synthetic.series(rng, lambda n: 1e-9 * n * n, setup=BASE)
-    fused = synthetic.series(rng, lambda n: 1e-3 + 2.5e-10 * n * n, setup=FUSED)
+    vanilla = synthetic.series(rng, lambda n: 1e-9 * n * n, key=BASE)
+    fused = synthetic.series(rng, lambda n: 1e-3 + 2.5e-10 * n * n, key=FUSED)
     candidate = synthetic.series(rng, lambda n: 1e-6 * n)
     rivals = {r.n: r.baseline.impl for r in ratios_to_best([vanilla, fused], candidate)}
     assert rivals[512] == "vanilla"
     assert rivals[65536] == "sdpa"
+
+
+def test_where_more_is_better_the_candidate_that_has_more_wins():
+    """The gain is the ratio itself, the best baseline has most, and a crossing is found as ever."""
+    rate = Metric("rate", "1/s", better="more")
+    rng = np.random.default_rng(5)
+    base, fused, candidate = (
+        synthetic.series(rng, law, key=key, metric=rate)
+        for key, law in (
+            (BASE, lambda n: 1e9 / n**2),
+            (FUSED, lambda n: 5e8 / n**2),
+            (PLUGIN, lambda n: 1e9 / n / 3000),
+        )
+    )
+    for ratio in ratios(base, candidate):
+        assert ratio.gain == ratio.value
+        assert ratio.cost.value == pytest.approx(1 / ratio.value.value)
+    one = crossover(base, candidate)
+    assert one.status == "crossed"
+    assert one.n_star.low <= 3000 <= one.n_star.high
+    assert {r.baseline.impl for r in ratios_to_best([base, fused], candidate)} == {"vanilla"}
+    assert "gives less at the largest common n" in crossover(candidate, base).reason
+
+
+def test_values_without_a_ratio_have_none():
+    """Nothing is divided by what may be 0 or less, nor compared where only differences mean any."""
+    score = Metric("score", scale="linear", better="more")
+    quiet = {"call_noise": 0.0, "drift": 0.0, "outliers": 0.0, "metric": score}
+    rng = np.random.default_rng(6)
+    base, other = (
+        synthetic.series(rng, lambda n: n / 1024 - 1, key=key, sizes=(512, 1024, 2048), **quiet)
+        for key in (BASE, PLUGIN)
+    )
+    assert [ratio.n for ratio in ratios(base, other)] == [2048]
+    assert bases_of([replace(base, mathematics="exact"), other]) == []
+
+
+def test_counted_values_of_one_round_have_an_exact_ratio():
+    """Bytes do not scatter: the crossing is known without repeating them."""
+    quiet = {"call_noise": 0.0, "drift": 0.0, "outliers": 0.0, "rounds": 1, "metric": MEMORY}
+    rng = np.random.default_rng(7)
+    base = synthetic.series(rng, lambda n: 1.0 * n * n, key=BASE, **quiet)
+    one = crossover(base, synthetic.series(rng, lambda n: 3000.0 * n, **quiet))
+    assert one.n_star.within(2999.9, 3000.1)
+
+
+def test_whatever_is_exact_is_a_baseline():
+    """A plug-in whose outputs are those of exact attention is no candidate against the best."""
+    rng = np.random.default_rng(8)
+    vanilla, fused, plugin = (
+        synthetic.series(rng, lambda n: 1e-6 * n, key=key) for key in (BASE, FUSED, PLUGIN)
+    )
+    own = [replace(one, mathematics="exact") for one in (vanilla, plugin)]
+    over_vanilla, over_best = bases_of([*own, fused])
+    assert (over_vanilla.name, over_vanilla.candidates) == ("vanilla", (own[1], fused))
+    assert (over_best.best, over_best.candidates) == (True, (fused,))
+    assert [basis.best for basis in bases_of([own[0], fused])] == [False]

@@ -7,8 +7,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 from xml.etree import ElementTree as ET
 
+from linbench.run.formats.values import Values
+from linbench.run.metrics import Metric
+from linbench.run.record import Record
+from linbench.run.runs import Point, Run
+
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UNITS = {"byte": "bytes", "J": "j"}
 _COUNTED = {"failure": "failures", "error": "errors", "skipped": "skipped"}
+
+Outcome = Literal["passed", "failure", "error", "skipped"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,7 @@ class TestCase:
 
     classname: str
     name: str
-    outcome: Literal["passed", "failure", "error", "skipped"] = "passed"
+    outcome: Outcome = "passed"
     kind: str = ""
     message: str = ""
     time_s: float | None = None
@@ -68,3 +76,51 @@ def _append(outer: ET.Element, test: TestCase) -> None:
 
 def _text(text: str) -> str:
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def report(run: Run, measured: Values) -> str:
+    """Write the JUnit report of a run: a test for each case.
+
+    `incorrect` is a failure and `error` an error, in whichever round; a case that was never
+    measured (`oom`, `timeout`, `skipped`) is skipped. `time` is what its rounds took in all, their
+    timed calls where that is unknown; the measured values are properties.
+    """
+    suite = str(run.header.suite.get("name") or run.run_id)
+    tests = [
+        _test(f"linbench.{suite}", records, measured.get(case_id, {}))
+        for case_id, records in run.by_case().items()
+    ]
+    return document(suite, tests, run.header.created)
+
+
+def _test(classname: str, records: Sequence[Record], points: Mapping[Metric, Point]) -> TestCase:
+    by_status = {record.status: record for record in reversed(records)}
+    outcome: Outcome = "passed"
+    because: Record | None = None
+    if because := by_status.get("incorrect"):
+        outcome = "failure"
+    elif because := by_status.get("error"):
+        outcome = "error"
+    elif "ok" not in by_status:
+        outcome, because = "skipped", records[0]
+    return TestCase(
+        classname=classname,
+        name=records[0].case_id,
+        outcome=outcome,
+        kind=because.status if because else "",
+        message=because.failure if because else "",
+        time_s=sum(record.duration_s or sum(record.samples("time")) for record in records),
+        properties=_properties(records, points),
+    )
+
+
+def _properties(records: Sequence[Record], points: Mapping[Metric, Point]) -> dict[str, object]:
+    found = records[0].case.model_dump(mode="json", exclude_none=True)
+    found |= {**found.pop("settings", {}), "rounds": len(records)}
+    for metric, point in points.items():
+        unit = _UNITS.get(metric.unit, re.sub(r"\W+", "_", metric.unit))
+        ends = {"": point.value.value, "_low": point.value.low, "_high": point.value.high}
+        for end, value in ends.items():
+            if value is not None:
+                found[f"{metric.name}{end}_{unit}".rstrip("_")] = value
+    return found

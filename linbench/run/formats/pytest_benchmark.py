@@ -48,12 +48,16 @@ class _Stats(BaseModel):
     iterations: int = 1
 
 
+class _Options(BaseModel):
+    timer: str | None = None
+
+
 class _Benchmark(BaseModel):
     fullname: str
     param: str | None = None
     params: dict[str, Any] | None = None
     extra_info: dict[str, Any] = {}
-    options: dict[str, Any] = {}
+    options: _Options = _Options()
     stats: _Stats
 
 
@@ -277,7 +281,7 @@ def _own(bench: _Benchmark, name: str, n: int | None) -> _Own:
 
 
 def _record(bench: _Benchmark, own: _Own, round_: int, started: datetime) -> Record:
-    stats, clock = bench.stats, bench.options.get("timer")
+    stats, clock = bench.stats, bench.options.timer
     seconds = stats.data or [stats.median]
     time = {"time": Measurement(statistics.median(seconds), seconds, clock)}
     timing = (own.detail.timing or Timing()).model_copy(

@@ -51,7 +51,7 @@ class CaseComparison:
     @property
     def label(self) -> str:
         """Its configuration in words, n included."""
-        return f"{self.key.label} n={self.n}"
+        return self.key.at(self.n).title
 
 
 def without_machine(key: Case) -> Case:

@@ -1,6 +1,6 @@
 """Charts of several runs overlaid: values as they are, and ratios to the first run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from linbench import words
@@ -9,7 +9,7 @@ from linbench.run.case import Case
 from linbench.run.runs import Series
 from linbench.studies.compare.cases import CaseComparison
 from linbench.studies.labels import EACH_N, label_of, wording
-from linbench.studies.scaling.charts import cost_plot, main_lines
+from linbench.studies.scaling.charts import cost_plot, line_of, main_lines
 from linbench.studies.scaling.views import ABSOLUTE
 
 MAX_RUNS = 4  # as many as there are dashes
@@ -71,8 +71,8 @@ def _figure(
         plot = _of_runs(cost_plot(metric, own, keys), own, keys)
         views.append(View(noun, ABSOLUTE, plot))
         costs.append(_only(plot, main))
-        found = [case for case in cases if case.metric == metric and case.run_id in drawn]
-        if lines := _ratio_lines(found, keys):
+        found = [case for case in cases if case.metric == metric]
+        if lines := tuple(_ratio_lines(found, own, keys)):
             plot = Plot(f"{noun} over that of {base}", EACH_N, "", words.RATIO, lines)
             views.append(View(noun, base, plot, _NOTE))
             ratios.append(_only(plot, main))
@@ -111,25 +111,20 @@ def _name(place: Place, among: Sequence[Case]) -> str:
 def _of_runs(plot: Plot, series: Sequence[Series], among: Sequence[Case]) -> Plot:
     """Return a plot of series, in their order, with the run in the name of each line."""
     lines = (
-        replace(line, label=_name((one.run_id, one.key), among), run_id=one.run_id)
+        replace(line, label=_name((one.run_id, one.key), among))
         for line, one in zip(plot.lines, series, strict=True)
     )
     return replace(plot, lines=tuple(lines))
 
 
-def _ratio_lines(cases: Sequence[CaseComparison], among: Sequence[Case]) -> tuple[Line, ...]:
-    """Return a line for each series of each later run: its ratios to the first run, over n."""
-    own: dict[Place, list[CaseComparison]] = {}
-    for case in sorted(cases, key=lambda case: case.n):
-        if case.ratio is not None:
-            own.setdefault((case.run_id, case.key), []).append(case)
-    return tuple(
-        Line(
-            _name(place, among),
-            tuple(float(case.n) for case in some),
-            tuple(case.ratio for case in some if case.ratio is not None),
-            key=place[1],
-            run_id=place[0],
-        )
-        for place, some in own.items()
-    )
+def _ratio_lines(
+    cases: Sequence[CaseComparison], series: Sequence[Series], among: Sequence[Case]
+) -> Iterator[Line]:
+    """Give a line for each series of each later run: its ratios to the first run, over n."""
+    for one in series:
+        own = [case for case in cases if (case.run_id, case.key) == (one.run_id, one.key)]
+        ratios = {case.n: case.ratio for case in own if case.ratio is not None}
+        if ratios:
+            sizes = sorted(ratios)
+            name = _name((one.run_id, one.key), among)
+            yield line_of(one, name, sizes, (ratios[n] for n in sizes))

@@ -18,6 +18,7 @@ from linbench.studies.compare.cases import (
     directions,
     without_machine,
 )
+from linbench.studies.conditions import machine
 from linbench.studies.labels import label_of, wording
 from linbench.studies.scaling.analyse import Answer, Scaling, analyse
 
@@ -255,8 +256,8 @@ def _exponent(one: Scaling | None) -> Cell:
 
 def _differences(headers: Sequence[Header]) -> Table:
     """Return what the headers of the runs say differently: machine, code, settings, warnings."""
-    said = [dict(_facts(header)) for header in headers]
-    names = dict.fromkeys(name for own in said for name in own)
+    said = [_facts(header) for header in headers]
+    names = dict.fromkeys(name for own in said for name in own if name != "run")
     return Table(
         "What differs between the runs",
         ("what", *(header.run_id for header in headers)),
@@ -270,21 +271,12 @@ def _differences(headers: Sequence[Header]) -> Table:
     )
 
 
-def _facts(header: Header) -> Iterator[tuple[str, Cell]]:
-    for name in ("created", "linbench", "code", "device"):
-        yield from _named(name, getattr(header, name))
-    yield from _named("", header.machine.model_dump())
-    yield from _named("git", header.git and header.git.model_dump())
-    yield from _named("setting", header.suite | {"description": None})
-    yield from _named("warnings", "; ".join(header.warnings) or None)
-
-
-def _named(name: str, value: object) -> Iterator[tuple[str, Cell]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _named(f"{name} {key}".strip(), inner)
-    elif name.endswith("_bytes") and isinstance(value, int):
-        yield name.removesuffix("_bytes"), Quantity(value, unit="byte")
-    elif value is not None:
-        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        yield name.replace("_", " "), text
+def _facts(header: Header) -> dict[str, Cell]:
+    found = {str(name): value for name, value in machine(header).rows}
+    for name, value in header.suite.items():
+        if name != "description" and value is not None:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            found[f"setting {name.replace('_', ' ')}"] = text
+    if header.warnings:
+        found["warnings"] = "; ".join(header.warnings)
+    return found

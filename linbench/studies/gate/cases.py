@@ -42,7 +42,7 @@ class Measured:
     @property
     def label(self) -> str:
         """Its configuration in words, with n."""
-        return f"{self.case.label} n={self.case.seq}"
+        return self.case.title
 
     @property
     def threads(self) -> int | None:

@@ -102,9 +102,9 @@ def _of_metric(pair: Pair, metric: Metric) -> list[Pending]:
 
 def _typical(series: Series) -> float:
     values = [one.value for one in series.in_line]
-    if series.noiseless:
-        return values[0]
-    if series.metric.scale == "log" and min(values) > 0:
+    if series.metric.noise == "exact":
+        return statistics.median_high(values)
+    if series.metric.scale == "log":
         return math.exp(statistics.median(map(math.log, values)))
     return statistics.median(values)
 

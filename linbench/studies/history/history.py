@@ -131,7 +131,7 @@ def _never(runs: Sequence[Run]) -> dict[str, str]:
     left = [failure_record(records) for records in unmeasured.values()]
     cases = [record.case for record in left]
     return {
-        _name(f"{record.case.label} n={record.case.seq}", record.case, cases): record.failure
+        _name(record.case.title, record.case, cases): record.failure
         for record in left
     }
 

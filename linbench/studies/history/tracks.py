@@ -114,7 +114,7 @@ class Track:
         """Its configuration in words, n included."""
         if self.case_id is None:
             return f"{self.key.label}, {self.metric.name} over n={self.sizes[0]}..{self.sizes[-1]}"
-        return f"{self.key.label} n={self.sizes[0]}"
+        return self.key.at(self.sizes[0]).title
 
     @property
     def present(self) -> list[int]:
@@ -177,7 +177,7 @@ def _places(runs: Sequence[Run], metric: Metric) -> list[tuple[Case, int]]:
     """Return what was measured in the order a reader expects: by configuration, then by n."""
     records = (record for run in runs for record in drop_incorrect(run.records))
     together = Runs.of(runs[0].header, records)
-    return [(one.key, n) for one in together.series(metric.name) for n in one.sizes]
+    return [(one.key, n) for one in together.series(metric.name, unplaced=True) for n in one.sizes]
 
 
 def _case_tracks(

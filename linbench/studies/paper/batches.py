@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from linbench import words
-from linbench.report.content import Quantity, Table
+from linbench.report.content import Quantity, Table, count
 from linbench.run.record import Record
 from linbench.run.runs import Run
 from linbench.studies.labels import label_of
@@ -47,7 +47,7 @@ def table(run: Run) -> Table | None:
         "Largest batches",
         ("series", "scope", "mode", "n", "sequences", "how it is known"),
         tuple(
-            (label, scope, mode, Quantity(n), Quantity(batch), how)
+            (label, scope, mode, Quantity(n, text=str(n)), count(batch), how)
             for label, scope, mode, n, batch, how in lines
         ),
         f"The most sequences of which weights, inputs and the peak of one call fit "

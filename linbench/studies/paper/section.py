@@ -11,15 +11,8 @@ from linbench.stats.intervals import Interval
 from linbench.studies.labels import EACH_N
 from linbench.studies.paper import batches, published
 from linbench.studies.paper.batches import SEARCH
-from linbench.studies.paper.table3 import (
-    NOT_IN_RUN,
-    SAVED,
-    Gain,
-    Saved,
-    Saving,
-    Table3,
-    tables_of,
-)
+from linbench.studies.paper.savings import NOT_IN_RUN, SAVED, Gain, Saved, Saving, Table3
+from linbench.studies.paper.table3 import tables_of
 
 NAMES: dict[Saved, str] = {
     "time": "Time saved{}",
@@ -111,7 +104,7 @@ def _section(table: Table3, header: Header, index: int | None) -> Section:
 
 def _rows(table: Table3, saved: Saved, *, best: bool) -> tuple[tuple[Cell, ...], ...]:
     return tuple(
-        (Quantity(n), *(entry.cell if entry else "" for entry in row))
+        (Quantity(n, text=str(n)), *(entry.cell if entry else "" for entry in row))
         for n, row in grid(table, saved, best=best)
     )
 

@@ -1,7 +1,17 @@
 """What the report says of cost against the machine: per panel a table, a figure, a sentence."""
 
 from linbench import attention, words
-from linbench.report.content import NONE, Figure, Line, Plot, Quantity, Section, Sentence, Table
+from linbench.report.content import (
+    NONE,
+    Figure,
+    Line,
+    Plot,
+    Quantity,
+    Section,
+    Sentence,
+    Table,
+    count,
+)
 from linbench.run.case import Case
 from linbench.run.runs import Runs
 from linbench.studies.labels import EACH_N, label_of, panel_stems, panel_title
@@ -10,16 +20,31 @@ from linbench.studies.roofline.roofline import PanelRoofline, Roof, RooflinePoin
 _TITLE = "Cost against the machine"
 
 
+_SHARES = "Of the speed that this machine attains (in brackets what bounds it):"
+
+
 def summary(runs: Runs) -> list[Sentence]:
-    """Return a sentence for each panel of which a share is known."""
-    found = runs.once(rooflines_of)
+    """Say what share of the attainable speed each implementation reached at its largest n.
+
+    Where there are several panels, each stands under its name.
+    """
+    found = [one for one in runs.once(rooflines_of) if one.roof]
     panels = [one.panel for one in found]
-    said = []
-    for one in found:
-        where = f" at {panel_title(one.panel, panels)}" if len(panels) > 1 else ""
-        if text := sentence(one, where):
-            said.append(Sentence(text))
-    return said
+    if len(found) > 1:
+        under = (f"{panel_title(one.panel, panels)}: {_shares(one)}" for one in found)
+        return [Sentence(_SHARES, tuple(under))]
+    return [Sentence(f"{_SHARES} {_shares(one)}") for one in found]
+
+
+def _shares(found: PanelRoofline) -> str:
+    last = {one.key: one for one in found.points}
+    shares = [
+        f"{label_of(key, last)} {words.with_interval(one.share, words.SHARE)} at n = {one.n} "
+        f"({one.bound})"
+        for key, one in last.items()
+        if one.share
+    ]
+    return f"{words.listed(shares)}. {_speeds(found.roof)}" if found.roof else ""
 
 
 def sections(runs: Runs) -> list[Section]:
@@ -43,10 +68,10 @@ def costs(found: PanelRoofline) -> Table:
     rows = tuple(
         (
             label_of(one.key, keys),
-            Quantity(one.n),
+            Quantity(one.n, text=str(one.n)),
             Quantity(one.flops / 1e9),
             Quantity(one.bytes_moved, unit="byte"),
-            Quantity(one.parameters, unit=words.COUNT),
+            count(one.parameters),
             Quantity.of(one.time, "s"),
             Quantity(one.tokens_per_s, unit=words.COUNT),
             Quantity.of(one.peak_bytes, "byte"),
@@ -95,28 +120,6 @@ def _speeds(roof: Roof) -> str:
     )
 
 
-def sentence(found: PanelRoofline, where: str = "") -> str | None:
-    """Say what share of the attainable speed each implementation reached at its largest n.
-
-    Args:
-        found: The panel.
-        where: Which panel, where there are several.
-    """
-    if found.roof is None:
-        return None
-    last = {one.key: one for one in found.points}
-    shares = [
-        f"{label_of(key, last)} {words.with_interval(one.share, words.SHARE)} at n = {one.n} "
-        f"({one.bound})"
-        for key, one in last.items()
-        if one.share
-    ]
-    return (
-        f"Of the speed that this machine attains{where} (in brackets what bounds it): "
-        f"{words.listed(shares)}. {_speeds(found.roof)}"
-    )
-
-
 def figure(found: PanelRoofline, stem: str) -> Figure | None:
     """Return the share of the attainable speed against n, a line per series."""
     shown: dict[Case, list[RooflinePoint]] = {}
@@ -137,7 +140,7 @@ def figure(found: PanelRoofline, stem: str) -> Figure | None:
     plot = Plot("Share of the attainable speed", EACH_N, "", words.RATIO, lines)
     return Figure(
         f"{stem}roofline",
-        _TITLE,
+        "Share of the attainable speed",
         "The least time that the counted operations and bytes need on this machine, at the matrix "
         "product's and the copy's speed measured in the same run, over the time taken, with 95 % "
         "intervals; 1 (the thin line) is the speed of that product or that copy.",

@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from linbench.analysis.crossover import ratios
-from linbench.analysis.scaling import Scaling
-from linbench.analysis.series import METRICS, Metric, Series
-from linbench.analysis.stats import Interval
 from linbench.errors import UsageError, did_you_mean
+from linbench.run.runs import Series
+from linbench.stats.intervals import Interval
+from linbench.studies.crossover import ratios
+from linbench.studies.scaling.analyse import Scaling
 
 Outcome = Literal["holds", "fails", "cannot tell"]
 GRAMMAR = "for instance 'linformer:time<=1.15' or 'linformer k=128/sdpa:time@8192<0.5'"
 
 _FORM = re.compile(
-    r"(?P<name>[^:<>@]+):(?P<metric>\w+)(?:@(?P<n>\d+))?\s*(?P<sign><=|>=|<|>)\s*(?P<bound>\S+)"
+    r"(?P<name>[^:<>@]+):(?P<metric>[\w.-]+)(?:@(?P<n>\d+))?\s*(?P<sign><=|>=|<|>)\s*(?P<bound>\S+)"
 )
 _SIGNS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -28,7 +28,7 @@ _SIGNS: dict[str, Callable[[float, float], bool]] = {
 
 @dataclass(frozen=True)
 class Assertion:
-    """A claim: the exponent of `name`, or its cost over that of `baseline` at n, against a bound.
+    """A claim: the exponent of `name`, or its value over that of `baseline` at n, against a bound.
 
     Names are words of a series' label, its implementation first: `linformer`, `linformer k=128 kv`.
     A claim about a name is one about every series it fits.
@@ -37,7 +37,7 @@ class Assertion:
     text: str
     name: str
     baseline: str | None
-    metric: Metric
+    metric: str
     n: int | None
     sign: str
     bound: float
@@ -54,20 +54,14 @@ class Decision:
 
 
 def parse(text: str) -> Assertion:
-    """Read an assertion.
+    """Read an assertion; whether there is such a metric is decided against what was measured.
 
     Raises:
-        UsageError: not of the grammar, an unknown metric, or a bound that is no number.
+        UsageError: not of the grammar, or a bound that is no number.
     """
     match = _FORM.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"--assert '{text}' is not an assertion, expected {GRAMMAR}")
-    metric = next((known for known in METRICS if known == match["metric"]), None)
-    if metric is None:
-        raise UsageError(
-            f"--assert '{text}' names the metric '{match['metric']}', expected "
-            f"{', '.join(METRICS)}{did_you_mean(match['metric'], METRICS)}"
-        )
     name, baseline = _names(match["name"])
     if (baseline is None) != (match["n"] is None):
         raise UsageError(
@@ -81,7 +75,7 @@ def parse(text: str) -> Assertion:
             f"--assert '{text}' has the bound '{match['bound']}', expected a number, {GRAMMAR}"
         ) from None
     n = int(match["n"]) if match["n"] else None
-    return Assertion(text, name, baseline, metric, n, match["sign"], bound)
+    return Assertion(text, name, baseline, match["metric"], n, match["sign"], bound)
 
 
 def _names(text: str) -> tuple[str, str | None]:
@@ -96,42 +90,52 @@ def _names(text: str) -> tuple[str, str | None]:
 def decide(assertion: Assertion, scalings: Sequence[Scaling]) -> list[Decision]:
     """Decide an assertion for every series, or pair of series of one panel, that it names.
 
+    Args:
+        assertion: The claim.
+        scalings: What was measured, of every metric.
+
     Raises:
-        UsageError: it names a series that was not measured.
+        UsageError: it names a metric or a series that was not measured.
     """
-    of_metric = [one for one in scalings if one.series.metric == assertion.metric]
-    named = [one for one in of_metric if _fits(assertion.name, one.series)]
-    _must_fit(assertion, assertion.name, named, of_metric)
+    measured = list(dict.fromkeys(one.series.metric.name for one in scalings))
+    if assertion.metric not in measured:
+        raise UsageError(
+            f"--assert '{assertion.text}' names the metric '{assertion.metric}', expected one that "
+            f"was measured and is on a logarithmic scale: {', '.join(measured) or 'there is none'}"
+            f"{did_you_mean(assertion.metric, measured)}"
+        )
+    of_metric = [one for one in scalings if one.series.metric.name == assertion.metric]
+    named = _fitting(assertion, assertion.name, of_metric)
     if assertion.baseline is None:
-        return [_decision(assertion, one.series.setup.label, one.exponent.slope) for one in named]
-    baselines = [one for one in of_metric if _fits(assertion.baseline, one.series)]
-    _must_fit(assertion, assertion.baseline, baselines, of_metric)
+        return [_decision(assertion, one.series.key.label, one.exponent.slope) for one in named]
+    baselines = _fitting(assertion, assertion.baseline, of_metric)
     decisions = []
     for one in named:
         for base in baselines:
-            if one is base or one.series.setup.panel != base.series.setup.panel:
+            if one is base or one.series.panel != base.series.panel:
                 continue
             found = [r.value for r in ratios(base.series, one.series) if r.n == assertion.n]
-            subject = f"{one.series.setup.label} / {base.series.setup.label} at n = {assertion.n}"
+            subject = f"{one.series.key.label} / {base.series.key.label} at n = {assertion.n}"
             decisions.append(_decision(assertion, subject, found[0] if found else None))
     return decisions or [Decision(assertion, "no pair of one run and setting", None, "cannot tell")]
 
 
-def _fits(name: str, series: Series) -> bool:
-    impl, *words = name.split()
-    own_impl, *own = series.setup.label.split()
-    return impl == own_impl and set(words) <= {*own, *filter(None, (series.setup.sharing,))}
-
-
-def _must_fit(
-    assertion: Assertion, name: str, found: Sequence[Scaling], among: Sequence[Scaling]
-) -> None:
+def _fitting(assertion: Assertion, name: str, among: Sequence[Scaling]) -> list[Scaling]:
+    """Return the series that a name fits, one at least."""
+    found = [one for one in among if _fits(name, one.series)]
     if not found:
-        known = list(dict.fromkeys(one.series.setup.label for one in among))
+        known = list(dict.fromkeys(one.series.key.label for one in among))
         raise UsageError(
             f"--assert '{assertion.text}' names '{name}', of which no {assertion.metric} was "
-            f"measured, expected one of {', '.join(known) or 'nothing'}{did_you_mean(name, known)}"
+            f"measured, expected one of {', '.join(known)}{did_you_mean(name, known)}"
         )
+    return found
+
+
+def _fits(name: str, series: Series) -> bool:
+    impl, *asked = name.split()
+    own_impl, *own = series.key.label.split()
+    return impl == own_impl and set(asked) <= {*own, *filter(None, (series.key.sharing,))}
 
 
 def _decision(assertion: Assertion, subject: str, value: Interval | None) -> Decision:

@@ -1,6 +1,6 @@
 """Exponents: the slope of log cost against log n, where it counts, with its interval."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -68,6 +68,8 @@ def exponent(series: Series, sizes: list[int] | None = None) -> Exponent:
         reason = f"measured at {len(sizes)} sizes, an exponent needs {TAIL_SIZES}"
         return Exponent(None, None, tuple(sizes), 0, 0, reason, "add to --seq")
     layout = series.layout(sizes)
+    if series.noiseless:  # counted: one round is enough
+        layout = replace(layout, noise=0.0)
     x = np.log(np.asarray(sizes, dtype=float))
     centred = x - x.mean()
     slope = layout.contrast(centred / (centred @ centred))
@@ -90,6 +92,7 @@ def local_slopes(series: Series) -> list[tuple[int, int, Interval]]:
     slopes = []
     for small, large in zip(series.sizes, series.sizes[1:], strict=False):
         gap = difference(series.logs(small), series.logs(large))
+        gap = gap.exact() if series.noiseless else gap
         scale = float(np.log(large / small))
         low, high = (None if end is None else end / scale for end in (gap.low, gap.high))
         slopes.append((small, large, Interval(gap.value / scale, low, high)))

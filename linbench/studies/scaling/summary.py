@@ -1,103 +1,107 @@
 """The sentences a report opens with. Each is carried by the intervals it quotes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from linbench.analysis import numbers
-from linbench.analysis.crossover import Ratio, crossing, ratios, ratios_to_best
-from linbench.analysis.scaling import Scaling
-from linbench.analysis.series import EXACT, Metric, Series, Setup
-from linbench.report import words
-from linbench.report.charts import label_of, main_lines
-
-_VERBS: dict[Metric, tuple[str, str]] = {
-    "time": ("took", "time"),
-    "memory": ("needed", "peak memory"),
-    "energy": ("used", "energy"),
-}
+from linbench import words
+from linbench.run.case import Case
+from linbench.run.metrics import TIME, Metric
+from linbench.run.record import Header
+from linbench.run.runs import Series
+from linbench.studies.crossover import Ratio, bases_of, crossing
+from linbench.studies.labels import label_of, wording
+from linbench.studies.scaling.analyse import Answer, PerMetric, Scaling
+from linbench.studies.scaling.charts import main_lines, weights_note
+from linbench.studies.scaling.drift import by_round
 
 
-def sentences(panel: Mapping[Metric, Sequence[Scaling]]) -> list[str]:
-    """Return what a panel shows: growth first, then who costs less than whom, and from which n.
-
-    Args:
-        panel: Its scalings by metric.
-    """
-    found = [
-        f"{_VERBS[metric][1].capitalize()} grew as {_growth(of)}." for metric, of in panel.items()
-    ]
-    candidates: dict[Setup, list[str]] = {}
-    for scalings in panel.values():
-        for setup, said in _wins([one.series for one in scalings]).items():
-            candidates.setdefault(setup, []).extend(said)
+def sentences(panel: Answer) -> list[str]:
+    """Return what a panel shows: growth first, then who costs less than whom, and from which n."""
+    measured = panel.per_metric
+    fits: dict[Metric, list[Scaling]] = {}
+    for one in panel.scalings:
+        fits.setdefault(one.series.metric, []).append(one)
+    found = [f"{wording(metric).title} grew as {_growth(own)}." for metric, own in fits.items()]
+    found += [_levels(metric, own) for metric, own in measured.items() if metric.scale == "linear"]
+    candidates = _wins(measured)
     found += [
-        f"**{label_of(setup, candidates)}** {'; it '.join(said)}."
-        for setup, said in candidates.items()
+        f"**{label_of(key, candidates)}** {'; it '.join(said)}." for key, said in candidates.items()
     ]
-    return found
+    return [*found, *filter(None, [weights_note(measured)])]
 
 
 def _growth(scalings: Sequence[Scaling]) -> str:
     kept = main_lines([one.series for one in scalings])
-    setups = [series.setup for series in kept]
+    keys = [series.key for series in kept]
     parts = []
     for one in scalings:
         if one.series not in kept:
             continue
-        name, slope = f"**{label_of(one.series.setup, setups)}**", one.exponent.slope
-        if slope is None or not slope.bounded:
-            parts.append(f"not known for {name} ({one.exponent.reason})")
+        name, estimate = f"**{label_of(one.series.key, keys)}**", one.exponent
+        if estimate.slope is None or not estimate.slope.bounded:
+            parts.append(f"not known for {name} ({estimate.reason}; {estimate.remedy})")
             continue
-        first, last = one.exponent.sizes[0], one.exponent.sizes[-1]
+        first, last = estimate.sizes[0], estimate.sizes[-1]
         over = f"n = {words.tokens(first)} to {words.tokens(last)}"
-        parts.append(f"n^{numbers.slope(slope)} for {name} ({one.verdict.word}, {over})")
+        parts.append(f"n^{words.slope(estimate.slope)} for {name} ({one.growth.word}, {over})")
     return words.listed(parts)
 
 
-def _wins(series: Sequence[Series]) -> dict[Setup, list[str]]:
-    """Say where each implementation beats vanilla and the best exact one, and where it does not."""
+def _levels(metric: Metric, series: Sequence[Series]) -> str:
+    """Say what was measured of a metric on a linear scale, at the largest n of each series."""
     kept = main_lines(series)
-    exact = [one for one in kept if one.setup.impl in EXACT]
-    vanilla = [one for one in exact if one.setup.impl == "vanilla"]
-    said: dict[Setup, list[str]] = {}
-    for one in kept:
-        if vanilla and one not in vanilla and (found := ratios(vanilla[0], one)):
-            said.setdefault(one.setup, []).append(against(found, one.metric))
-        if len(exact) > len(vanilla) and one not in exact and (found := ratios_to_best(exact, one)):
-            said.setdefault(one.setup, []).append(against(found, one.metric, best=True))
+    keys = [one.key for one in kept]
+    last = [(one, one.point(one.sizes[-1])) for one in kept]
+    parts = (
+        f"{words.with_interval(point.value, metric.unit)} for **{label_of(one.key, keys)}** "
+        f"(n = {words.tokens(point.n)})"
+        for one, point in last
+    )
+    return f"{wording(metric).title} was {words.listed(parts)}."
+
+
+def _wins(panel: PerMetric) -> dict[Case, list[str]]:
+    """Say where each implementation beats vanilla and the best exact one, and where it does not."""
+    said: dict[Case, list[str]] = {}
+    for series in panel.values():
+        bases = bases_of(main_lines(series))
+        for one in main_lines(series):
+            for basis in bases:
+                if one in basis.candidates and (found := basis.ratios(one)):
+                    said.setdefault(one.key, []).append(against(found, best=basis.best))
     return said
 
 
-def against(found: Sequence[Ratio], metric: Metric, *, best: bool = False) -> str:
+def against(found: Sequence[Ratio], *, best: bool = False) -> str:
     """Say in words where a candidate costs less than its baseline, and where it does not.
 
     Args:
         found: The ratios over ascending n.
-        metric: What was compared.
-        best: Whether the baseline is the cheapest exact implementation of each n.
+        best: Whether the baseline is the best exact implementation of each n.
     """
     names = list(dict.fromkeys(ratio.baseline.label for ratio in found))
     baseline = f"the best exact implementation ({' or '.join(names)})" if best else names[0]
-    verb, noun = _VERBS[metric]
-    ahead = [ratio for ratio in found if ratio.value.below(1.0)]
-    behind = [ratio for ratio in found if ratio.value.above(1.0)]
-    level = [ratio for ratio in found if ratio.value.within(1.0, 1.0)]
+    metric = found[0].metric
+    verb, noun = wording(metric).verb, wording(metric).noun
+    better, worse = ("less", "more") if metric.better == "less" else ("more", "less")
+    ahead = [ratio for ratio in found if ratio.cost.below(1.0)]
+    behind = [ratio for ratio in found if ratio.cost.above(1.0)]
+    level = [ratio for ratio in found if ratio.cost.within(1.0, 1.0)]
     unsure = [ratio for ratio in found if ratio not in (*ahead, *behind, *level)]
     parts = []
     if ahead:
-        parts.append(f"{verb} less {noun} than {baseline} {_where(ahead, found)}")
+        parts.append(f"{verb} {better} {noun} than {baseline} {_where(ahead, found)}")
     if behind:
-        more = "more" if parts else f"{verb} more {noun} than {baseline}"
-        parts.append(f"{more} {_where(behind, found)}")
+        lost = worse if parts else f"{verb} {worse} {noun} than {baseline}"
+        parts.append(f"{lost} {_where(behind, found)}")
     if level:
         same = "the same" if parts else f"{verb} the same {noun} as {baseline}"
-        at = "every n" if len(level) == len(found) else words.listed(ratio.n for ratio in level)
-        parts.append(f"{same} at n = {at}".replace("n = every n", "every n compared"))
+        at = f"n = {words.listed(ratio.n for ratio in level)}"
+        parts.append(f"{same} at {'every n compared' if len(level) == len(found) else at}")
     if unsure:
-        told = "with no clear difference"
-        open_ = told if parts else f"showed no clear difference to {baseline} in {noun}"
-        parts.append(f"{open_} {_where(unsure, found)}")
+        unclear = f"showed no clear difference to {baseline} in {noun}"
+        parts.append(f"{'with no clear difference' if parts else unclear} {_where(unsure, found)}")
     n_star, _, _ = crossing(found)
-    star = f", the two crossing at n* = {numbers.length(n_star)}" if n_star else ""
+    star = f", the two crossing at n* = {words.length(n_star)}" if n_star else ""
     return ", ".join(parts) + star
 
 
@@ -105,10 +109,10 @@ def _where(some: Sequence[Ratio], all_: Sequence[Ratio]) -> str:
     """Say at which n, quoting the ratio at the first and the last of them."""
     first, last = some[0], some[-1]
     if len(some) == 1:
-        return f"at n = {first.n} (ratio {numbers.ratio(first.value)})"
+        return f"at n = {first.n} (ratio {words.ratio(first.value)})"
     ends = (
-        f"(ratio {numbers.ratio(first.value)} at n = {first.n}, "
-        f"{numbers.ratio(last.value)} at n = {last.n})"
+        f"(ratio {words.ratio(first.value)} at n = {first.n}, "
+        f"{words.ratio(last.value)} at n = {last.n})"
     )
     if len(some) == len(all_):
         return f"at every n compared {ends}"
@@ -117,3 +121,37 @@ def _where(some: Sequence[Ratio], all_: Sequence[Ratio]) -> str:
     if list(some) == list(all_[: len(some)]):
         return f"up to n = {last.n} {ends}"
     return f"at n = {words.listed(ratio.n for ratio in some)} {ends}"
+
+
+def drift(header: Header, answer: Answer) -> str | None:
+    """Say how much the speed of the machine moved from round to round, if there are two."""
+    own = (one for one in answer.series if one.run_id == header.run_id and one.metric == TIME)
+    speeds = by_round(own)
+    if len(speeds) < 2:
+        return None
+    low, high = min(speeds.values()), max(speeds.values())
+    in_one_order = header.linbench.startswith("pytest-benchmark")
+    order = (
+        "all rounds visit the cases in the same order, so that drift within a round may tilt slopes"
+        if in_one_order
+        else "cases are visited in random order, so that drift widens intervals and does not tilt "
+        "slopes"
+    )
+    return (
+        f"Over the {len(speeds)} rounds of `{header.run_id}` the machine's speed drifted by "
+        f"{high - low:.1%} (rounds took {low:+.1%} to {high:+.1%} of what their cases usually "
+        f"take); {order}."
+    )
+
+
+def disturbed(answer: Answer) -> str | None:
+    """Say how many rounds something else on the machine slowed down, if any."""
+    own = [reading for one in answer.series if one.metric == TIME for reading in one.readings]
+    count = sum(reading.disturbed for reading in own)
+    if not count:
+        return None
+    return (
+        f"{words.plural(count, 'round')} of {len(own)} took 1.5 times as long as the other rounds "
+        "of the case or more: something else ran on the machine. These have no weight in any "
+        "estimate, and are in the run file and in the count of rounds."
+    )

@@ -1,90 +1,104 @@
-"""The tables behind the figures, and what a reader needs to check them."""
+"""The tables behind the figures of a panel."""
 
-import re
-import shlex
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from linbench.analysis import numbers
-from linbench.analysis.counts import costs_of
-from linbench.analysis.crossover import Crossover, ratios, ratios_to_best
-from linbench.analysis.limits import largest_n
-from linbench.analysis.scaling import Scaling
-from linbench.analysis.series import EXACT, TASK, Metric, Point, Series, setup_of
-from linbench.report import words
-from linbench.report.charts import PerMetric, label_of
-from linbench.report.content import Table
+from linbench import words
+from linbench.report.content import NONE, Cell, Quantity, Table, count
+from linbench.run.metrics import MEMORY, TIME, Metric
+from linbench.run.runs import Point
+from linbench.run.shape import costs_of
+from linbench.studies.crossover import Crossover, bases_of
+from linbench.studies.labels import label_of, wording
+from linbench.studies.scaling.analyse import PerMetric, Scaling
+from linbench.studies.scaling.charts import gains_title, how_gains_count
+from linbench.studies.scaling.limits import largest_n
 
-_NONE = "\N{EN DASH}"
+
+def _whole(n: int) -> Quantity:
+    """Return the cell of a sequence length, or of a number of calls: plain digits."""
+    return Quantity(n, text=str(n))
+
+
+def _names(scalings: Sequence[Scaling]) -> list[str]:
+    keys = [one.series.key for one in scalings]
+    return [label_of(key, keys) for key in keys]
+
+
+_NOTES = {
+    TIME.name: "Time: the median over rounds of each round's median call, with its 95 % interval "
+    "over rounds; disturbed rounds took 1.5 times that or more and have no weight in any estimate.",
+    MEMORY.name: "Peak memory: the most used during a call above what was resident before it; "
+    "weights and inputs come on top.",
+}
 
 
 def measurements(panel: PerMetric) -> Table:
     """Return what was measured: a row per series and n."""
-    time = {one.setup: one for one in panel.get("time", [])}
-    memory = {one.setup: one for one in panel.get("memory", [])}
-    energy = {one.setup: one for one in panel.get("energy", [])}
-    any_energy = bool(energy)
-    setups = list(dict.fromkeys([*time, *memory]))
-    rows = []
-    for setup in setups:
-        seconds = _points(time.get(setup))
-        peaks = _points(memory.get(setup))
-        joules = _points(energy.get(setup))
-        for n in sorted({*seconds, *peaks}):
-            took, peak, used = seconds.get(n), peaks.get(n), joules.get(n)
-            counted = costs_of(setup, n)
-            rows.append(
-                (
-                    label_of(setup, setups),
-                    str(n),
-                    _rounds(took) if took else _NONE,
-                    str(took.calls) if took else _NONE,
-                    words.with_interval(took.value, "time") if took else _NONE,
-                    words.with_interval(peak.value, "memory") if peak else _NONE,
-                    ", ".join(peak.sources) if peak else _NONE,
-                    words.size(counted.weights_bytes) if counted else _NONE,
-                    *((words.with_interval(used.value, "energy") if used else _NONE,) * any_energy),
-                )
-            )
+    points = {
+        (metric, one.key, point.n): point
+        for metric, series in panel.items()
+        for one in series
+        for point in one.points()
+    }
+    keys = list(dict.fromkeys(key for _, key, _ in points))
+    rows: list[tuple[Cell, ...]] = []
+    for key in keys:
+        for n in sorted({n for _, other, n in points if other == key}):
+            own = [points.get((metric, key, n)) for metric in panel]
+            known = [point for point in own if point]
+            calls = max(point.samples for point in known)
+            counted = costs_of(key.at(n))
+            row: list[Cell] = [label_of(key, keys), _whole(n), _rounds(known[0])]
+            row.append(_whole(calls) if calls else NONE)
+            for metric, point in zip(panel, own, strict=True):
+                row += _measured(metric, point)
+            row.append(Quantity(counted.weights_bytes, unit=MEMORY.unit) if counted else NONE)
+            rows.append(tuple(row))
+    titles = [
+        title
+        for metric in panel
+        for title in (
+            wording(metric).of_a_call,
+            *((f"source of {metric.name}",) * (metric.noise == "exact")),
+        )
+    ]
     return Table(
         "Measurements",
-        (
-            "series", "n", "rounds", "calls", "time of one call", "peak memory of one call",
-            "source of memory", "weights", *(("energy of one call",) * any_energy),
-        ),
+        ("series", "n", "rounds", "calls", *titles, "weights"),
         tuple(rows),
-        "Time: the median over rounds of each round's median call, with its 95 % interval over "
-        "rounds; disturbed rounds took 1.5 times that or more and have no weight in any estimate. "
-        "Peak memory: the most used during a call above what was resident before it; weights "
-        "and inputs come on top.",
+        " ".join(_NOTES.get(metric.name, "") for metric in panel).strip()
+        or "Medians over rounds, with 95 % intervals over rounds.",
         folded=True,
-    )  # fmt: skip
+    )
 
 
-def _rounds(point: Point) -> str:
-    return f"{point.rounds} ({point.disturbed} disturbed)" if point.disturbed else str(point.rounds)
+def _rounds(point: Point) -> Quantity:
+    mark = f"({point.disturbed} disturbed)" if point.disturbed else ""
+    return Quantity(point.rounds, unit=words.COUNT, mark=mark)
 
 
-def _points(series: Series | None) -> dict[int, Point]:
-    return {point.n: point for point in series.points()} if series else {}
+def _measured(metric: Metric, point: Point | None) -> list[Cell]:
+    """Return a value with its interval and, where it is counted, how."""
+    sources = ", ".join(point.sources) if point else ""
+    value = Quantity.of(point.value if point else None, metric.unit)
+    return [value, sources or NONE] if metric.noise == "exact" else [value]
 
 
 def verdicts(scalings: Sequence[Scaling]) -> Table:
     """Return the verdicts of one panel with their grounds, a row per series and metric."""
-    setups = [one.series.setup for one in scalings]
     return Table(
         "Verdicts",
         ("series", "metric", "verdict", "grounds", "reached from n", "measure next"),
         tuple(
             (
-                label_of(one.series.setup, setups),
-                one.series.metric,
-                one.verdict.word,
-                one.verdict.grounds,
+                name,
+                one.series.metric.name,
+                one.growth.word,
+                one.growth.grounds,
                 _reached(one),
-                one.verdict.advice or "",
+                one.growth.advice or "",
             )
-            for one in scalings
+            for name, one in zip(_names(scalings), scalings, strict=True)
         ),
         "A verdict rests on the 95 % interval of the tail exponent, or on a law that alone "
         "describes all sizes; where neither carries one, it is inconclusive. Reached: the n from "
@@ -93,32 +107,37 @@ def verdicts(scalings: Sequence[Scaling]) -> Table:
     )
 
 
-def _reached(one: Scaling) -> str:
-    n = one.verdict.reached
+def _reached(one: Scaling) -> Cell:
+    n, first, last = one.growth.reached, one.points[0].n, one.points[-1].n
     if n is None:
-        return _NONE
-    if n <= one.points[0].n:
-        return f"{one.points[0].n} or less"
-    return str(n) if n <= one.points[-1].n else f"({n})"
+        return NONE
+    if n <= first:
+        return Quantity(first, text=f"{first} or less")
+    return _whole(n) if n <= last else Quantity(n, text=f"({n})")
 
 
 def exponents(scalings: Sequence[Scaling]) -> Table:
     """Return the exponents of one panel, a row per series and metric."""
-    setups = [one.series.setup for one in scalings]
-    rows = []
-    for one in scalings:
-        slope, sizes = one.exponent.slope, one.exponent.sizes
+    rows: list[tuple[Cell, ...]] = []
+    for name, one in zip(_names(scalings), scalings, strict=True):
+        estimate, sizes = one.exponent, one.exponent.sizes
+        tail: tuple[Cell, ...] = (NONE, NONE, NONE, NONE)
+        if estimate.slope:
+            tail = (
+                f"{sizes[0]} to {sizes[-1]}",
+                count(estimate.rounds),
+                count(estimate.flagged),
+                Quantity.of(estimate.slope, words.EXPONENT),
+            )
+        predicted, expected = one.predicted, one.expected
         rows.append(
             (
-                label_of(one.series.setup, setups),
-                one.series.metric,
+                name,
+                one.series.metric.name,
                 f"{one.points[0].n} to {one.points[-1].n}",
-                f"{sizes[0]} to {sizes[-1]}" if slope else _NONE,
-                str(one.exponent.rounds) if slope else _NONE,
-                str(one.exponent.flagged) if slope else _NONE,
-                numbers.slope(slope) if slope else _NONE,
-                _NONE if one.predicted is None else f"{one.predicted:.2f}",
-                _NONE if one.expected is None else f"{one.expected:g}",
+                *tail,
+                NONE if predicted is None else Quantity(predicted, unit=words.EXPONENT),
+                NONE if expected is None else Quantity(expected, text=f"{expected:g}"),
             )
         )
     return Table(
@@ -138,21 +157,20 @@ def exponents(scalings: Sequence[Scaling]) -> Table:
 
 def laws(scalings: Sequence[Scaling]) -> Table:
     """Return the laws fitted in one panel, a row per series, metric and law."""
-    setups = [one.series.setup for one in scalings]
     rows = []
-    for one in scalings:
+    for name, one in zip(_names(scalings), scalings, strict=True):
         for law in one.laws:
             shares = [
-                f"{term}: {numbers.percent(share.value)}"
+                f"{term}: {words.percent(share.value)}"
                 for term, share in zip(law.terms, law.shares, strict=True)
             ]
             rows.append(
                 (
-                    label_of(one.series.setup, setups),
-                    one.series.metric,
+                    name,
+                    one.series.metric.name,
                     law.name,
-                    f"{law.weight:.2f}",
-                    numbers.percent(law.misfit),
+                    Quantity(law.weight, text=f"{law.weight:.2f}"),
+                    Quantity(law.misfit, text=words.percent(law.misfit)),
                     ", ".join(shares),
                 )
             )
@@ -168,34 +186,32 @@ def laws(scalings: Sequence[Scaling]) -> Table:
 
 def limits(scalings: Sequence[Scaling], memory_bytes: float) -> Table | None:
     """Return the largest n that fits a memory, a row per series whose memory was measured."""
-    of_memory = [one for one in scalings if one.series.metric == "memory"]
-    setups = [one.series.setup for one in of_memory]
+    of_memory = [one for one in scalings if one.series.metric == MEMORY]
     rows = []
-    for one in of_memory:
+    for name, one in zip(_names(of_memory), of_memory, strict=True):
         limit = largest_n(one, memory_bytes)
         if limit is not None:
             grounds = limit.kind if limit.kind == "measured" else f"predicted by {limit.model}"
-            largest = str(one.points[-1].n)
-            rows.append((label_of(one.series.setup, setups), largest, str(limit.n), grounds))
+            rows.append((name, _whole(one.points[-1].n), _whole(limit.n), grounds))
     if not rows:
         return None
+    fitted = words.quantity(memory_bytes, MEMORY.unit)
     return Table(
         "Largest n in memory",
         ("series", "largest n measured", "largest power of two that fits", "grounds"),
         tuple(rows),
-        f"With weights and inputs, in {words.size(memory_bytes)}, the memory of this machine.",
+        f"With weights and inputs, in {fitted}, the memory of this machine.",
     )
 
 
 def local_slopes(scalings: Sequence[Scaling]) -> Table:
     """Return the slopes between neighbouring n of one panel, a column per pair of neighbours."""
-    setups = [one.series.setup for one in scalings]
     steps = sorted({(n, m) for one in scalings for n, m, _ in one.local})
     rows = []
-    for one in scalings:
+    for name, one in zip(_names(scalings), scalings, strict=True):
         slopes = {(n, m): slope for n, m, slope in one.local}
-        cells = [numbers.slope(slopes[step]) if step in slopes else _NONE for step in steps]
-        rows.append((label_of(one.series.setup, setups), one.series.metric, *cells))
+        cells = (Quantity.of(slopes.get(step), words.EXPONENT) for step in steps)
+        rows.append((name, one.series.metric.name, *cells))
     columns = [f"{words.tokens(n)} → {words.tokens(m)}" for n, m in steps]
     return Table(
         "Local slopes",
@@ -209,38 +225,29 @@ def local_slopes(scalings: Sequence[Scaling]) -> Table:
 
 def gains(panel: PerMetric) -> Table | None:
     """Return speed-up and memory saved over vanilla and the best exact implementation."""
-    columns: dict[tuple[Metric, str], dict[tuple[str, int], str]] = {}
-    keys: dict[tuple[str, int], None] = {}
-    setups = [one.setup for series in panel.values() for one in series]
+    columns: dict[str, dict[tuple[str, int], Cell]] = {}
+    keys = [one.key for series in panel.values() for one in series]
     for metric, series in panel.items():
-        exact = [one for one in series if one.setup.impl in EXACT]
-        vanilla = [one for one in exact if one.setup.impl == "vanilla"]
         for one in series:
-            name = label_of(one.setup, setups)
-            if vanilla and one not in vanilla:
-                for ratio in ratios(vanilla[0], one):
-                    keys[name, ratio.n] = None
-                    column = columns.setdefault((metric, "vanilla"), {})
-                    column[name, ratio.n] = numbers.ratio(ratio.gain)
-            if len(exact) > len(vanilla) and one not in exact:
-                for ratio in ratios_to_best(exact, one):
-                    keys[name, ratio.n] = None
-                    column = columns.setdefault((metric, "best exact"), {})
-                    text = f"{numbers.ratio(ratio.gain)} ({ratio.baseline.impl})"
-                    column[name, ratio.n] = text
+            name = label_of(one.key, keys)
+            for basis in bases_of(series):
+                over = "best exact" if basis.best else basis.name
+                for ratio in basis.ratios(one) if one in basis.candidates else ():
+                    mark = f"({ratio.baseline.label})" if basis.best else ""
+                    column = columns.setdefault(f"{wording(metric).gain} over {over}", {})
+                    column[name, ratio.n] = Quantity.of(ratio.gain, words.RATIO, mark)
     if not columns:
         return None
-    names = {"time": "speed-up", "memory": "memory saved", "energy": "energy saved"}
-    order = {name: i for i, name in enumerate(dict.fromkeys(name for name, _ in keys))}
+    places = dict.fromkeys(place for column in columns.values() for place in column)
+    order = {name: i for i, name in enumerate(dict.fromkeys(label_of(key, keys) for key in keys))}
     return Table(
-        "Speed-up and memory saved",
-        ("series", "n", *(f"{names[metric]} over {over}" for metric, over in columns)),
+        gains_title(panel),
+        ("series", "n", *columns),
         tuple(
-            (name, str(n), *(column.get((name, n), _NONE) for column in columns.values()))
-            for name, n in sorted(keys, key=lambda key: (order[key[0]], key[1]))
+            (name, _whole(n), *(column.get((name, n), NONE) for column in columns.values()))
+            for name, n in sorted(places, key=lambda place: (order[place[0]], place[1]))
         ),
-        "How many times as much the baseline costs at the same n, compared within rounds, with "
-        "95 % intervals.",
+        f"{how_gains_count(panel)} at the same n, compared within rounds, with 95 % intervals.",
         folded=True,
     )
 
@@ -249,162 +256,21 @@ def crossovers(found: Sequence[Crossover]) -> Table | None:
     """Return the n from which candidates cost less than exact baselines."""
     if not found:
         return None
-    setups = [one.candidate for one in found]
-    rows = [
-        (
-            label_of(one.candidate, setups),
-            one.baseline.impl,
-            one.metric,
-            numbers.length(one.n_star) if one.n_star else _NONE,
-            one.status,
-            one.reason,
-        )
-        for one in found
-    ]
+    keys = [one.candidate for one in found]
     return Table(
         "Crossovers",
         ("candidate", "baseline", "metric", "n*", "status", "grounds"),
-        tuple(rows),
+        tuple(
+            (
+                label_of(one.candidate, keys),
+                one.baseline.label,
+                one.metric.name,
+                Quantity.of(one.n_star, words.LENGTH),
+                one.status,
+                one.reason,
+            )
+            for one in found
+        ),
         "n* is where the cost of the candidate falls below that of the baseline for good, within "
         "the n that both measured.",
     )
-
-
-def not_measured(rows: Sequence[Mapping[str, Any]]) -> Table | None:
-    """Return the records that are no measurements, with their reasons."""
-    groups: dict[tuple[str, str, str, str, str], int] = {}
-    setups = [setup_of(dict(row)) for row in rows]
-    for row, setup in zip(rows, setups, strict=True):
-        if row["status"] != "ok":
-            label = label_of(setup, setups) + ("" if row["task"] == TASK else f", {row['task']}")
-            key = (
-                label,
-                setup.scope,
-                str(row["seq"]),
-                str(row["status"]),
-                str(row["reason"] or ""),
-            )
-            groups[key] = groups.get(key, 0) + 1
-    if not groups:
-        return None
-    return Table(
-        "Not measured",
-        ("series", "scope", "n", "status", "reason", "records"),
-        tuple((*key, str(count)) for key, count in groups.items()),
-        "These count as no measurement anywhere in this report and are in no figure; nor does any "
-        "other round of a case that was incorrect in one.",
-    )
-
-
-def largest_batches(rows: Sequence[Mapping[str, Any]]) -> Table | None:
-    """Return the largest batches that fit a memory, a row per case of task max_batch."""
-    found = [(row, row["max_batch"]) for row in rows if isinstance(row["max_batch"], Mapping)]
-    if not found:
-        return None
-    setups = [setup_of(dict(row)) for row, _ in found]
-    limits = words.listed(dict.fromkeys(words.size(one["limit_bytes"]) for _, one in found))
-    lines = sorted(
-        (
-            label_of(setup, setups),
-            setup.scope,
-            setup.mode,
-            int(row["seq"]),
-            one["batch"],
-            one["how"],
-        )
-        for (row, one), setup in zip(found, setups, strict=True)
-    )
-    return Table(
-        "Largest batches",
-        ("series", "scope", "mode", "n", "sequences", "how it is known"),
-        tuple(tuple(map(str, line)) for line in lines),
-        f"The most sequences of which weights, inputs and the peak of one call fit {limits}. "
-        "Extrapolated: from the exact bytes of smaller batches. Counted: operation counts alone "
-        "exceed it.",
-        folded=True,
-    )
-
-
-def checks(rows: Sequence[Mapping[str, Any]]) -> Table | None:
-    """Return how far outputs were from their float64 reference, the worst per series."""
-    worst: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
-    setups = [setup_of(dict(row)) for row in rows]
-    for row, setup in zip(rows, setups, strict=True):
-        check = row["check"]
-        if isinstance(check, Mapping):
-            key = (label_of(setup, setups), setup.scope, str(check.get("reference") or "none"))
-            worst.setdefault(key, []).append(check)
-    if not worst:
-        return None
-    lines = []
-    for key, found in worst.items():
-        errors = [one["max_rel_error"] for one in found if one.get("max_rel_error") is not None]
-        bounds = [one["tolerance"] for one in found if one.get("tolerance") is not None]
-        reasons = dict.fromkeys(one["reason"] for one in found if one.get("reason"))
-        lines.append(
-            (
-                *key,
-                f"{max(errors):.1e}" if errors else _NONE,
-                f"{min(bounds):.1e}" if bounds else _NONE,
-                str(len(errors)),
-                "; ".join(reasons),
-            )
-        )
-    return Table(
-        "Checks",
-        ("series", "scope", "reference", "largest relative error", "tolerance", "checked", "note"),
-        tuple(lines),
-        "The largest absolute difference from the float64 reference of the same mathematics, over "
-        "the largest absolute value of the reference.",
-    )
-
-
-def warnings(rows: Iterable[Mapping[str, Any]]) -> Table | None:
-    """Return the warnings of a run, those that differ in numbers only put together."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    for row in rows:
-        for text in row["warnings"] or ():
-            kind = re.sub(r"\d+(\.\d+)?", "#", str(text))
-            found.setdefault(kind, []).append((str(text), str(row["case_id"])))
-    if not found:
-        return None
-    lines = []
-    for said in found.values():
-        cases = list(dict.fromkeys(case for _, case in said))
-        more = f" and {len(cases) - 3} more" if len(cases) > 3 else ""
-        lines.append((said[0][0], str(len(said)), ", ".join(cases[:3]) + more))
-    return Table("Warnings", ("warning, the first of its kind", "records", "cases"), tuple(lines))
-
-
-def machine(header: Mapping[str, Any]) -> Table:
-    """Return where and with what a run was measured."""
-    rows = [("run", str(header["run_id"])), ("created", str(header["created"]))]
-    rows.append(("linbench", str(header["linbench"])))
-    for name in ("code", "device"):
-        rows += _fields(name, header.get(name))
-    for name, value in (header.get("machine") or {}).items():
-        rows += _fields(name, value)
-    for name, value in (header.get("git") or {}).items():
-        rows += _fields(f"git {name}", value)
-    return Table("Machine and code", ("what", "value"), tuple(rows))
-
-
-def _fields(name: str, value: Any) -> list[tuple[str, str]]:
-    if value is None:
-        return []
-    if name.endswith("_bytes") and isinstance(value, int | float):
-        return [(name.removesuffix("_bytes"), words.size(value))]
-    if isinstance(value, Mapping):
-        return [pair for key, inner in value.items() for pair in _fields(f"{name} {key}", inner)]
-    return [(name.replace("_", " "), str(value))]
-
-
-def command(header: Mapping[str, Any]) -> str:
-    """Return the command that made a run, to be run again."""
-    argv = [str(word) for word in header.get("argv") or []]
-    if argv and argv[0].rsplit("/", 1)[-1] in ("linbench", "__main__.py"):
-        argv = argv[1:]
-    if "--name" in argv:  # the name is taken
-        at = argv.index("--name")
-        del argv[at : at + 2]
-    return shlex.join(["linbench", *argv]) if argv else ""

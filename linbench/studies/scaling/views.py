@@ -1,87 +1,87 @@
 """All ways to look at the costs of a panel: each metric, as it is or relative to a baseline."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from linbench.analysis.crossover import Ratio, ratios, ratios_to_best
-from linbench.analysis.series import EXACT, Metric, Series, Setup
-from linbench.report.charts import EACH_N, PerMetric, cost_plot, label_of, main_lines
+from linbench import words
 from linbench.report.content import Line, Plot, View
+from linbench.run.case import Case
+from linbench.run.metrics import TIME, Metric
+from linbench.run.runs import Series
+from linbench.stats.intervals import Interval
+from linbench.studies.crossover import BEST, bases_of, ratios
+from linbench.studies.labels import EACH_N, capital, label_of, wording
+from linbench.studies.scaling.analyse import PerMetric
+from linbench.studies.scaling.charts import cost_plot, line_of, main_lines
 
-NAMES: dict[Metric, str] = {"time": "Time", "memory": "Peak memory", "energy": "Energy"}
 TOKENS = "Tokens per second"
 ABSOLUTE = "as measured"
-BEST = "the best exact implementation"
 MAX_BASELINES = 12  # each holds a ratio to every series at every n
 
-Ratios = dict[Setup, list[Ratio]]
+Values = dict[int, Interval]
 
 
 def views_of(panel: PerMetric) -> tuple[View, ...]:
     """Return the views of one panel's costs.
 
     Any series may be the baseline; in a panel of more than `MAX_BASELINES` only exact attention and
-    the series of the main figures.
+    the series of the main figures. On a linear scale there are no ratios.
 
     Args:
         panel: Its series by metric.
     """
-    setups = list(dict.fromkeys(one.setup for series in panel.values() for one in series))
+    keys = list(dict.fromkeys(one.key for series in panel.values() for one in series))
     found: list[View] = []
     for metric, series in panel.items():
-        found.append(View(NAMES[metric], ABSOLUTE, cost_plot(metric, series, setups)))
-        relative = list(_relative(series, setups))
+        absolute = cost_plot(metric, series, keys)
+        found.append(View(wording(metric).title, ABSOLUTE, absolute))
+        relative = list(_relative(series, keys)) if metric.scale == "log" else []
         found += [_costing(metric, basis, lines) for basis, lines in relative]
-        if metric == "time":
-            found.append(View(TOKENS, ABSOLUTE, _rates(series, setups)))
+        if metric == TIME:
+            found.append(View(TOKENS, ABSOLUTE, _rates(absolute)))
             found += [_faster(basis, lines) for basis, lines in relative]
     return tuple(found)
 
 
-def _rates(series: Sequence[Series], setups: Sequence[Setup]) -> Plot:
-    times = cost_plot("time", series, setups)
-    lines = tuple(
-        replace(
-            line,
-            y=tuple(
-                time.under(one.setup.batch_at(int(n)) * n)
-                for n, time in zip(line.x, line.y, strict=True)
-            ),
-        )
-        for one, line in zip(series, times.lines, strict=True)
-    )
-    return replace(times, title=TOKENS, unit="tokens", lines=lines, guides=())
+def _rates(times: Plot) -> Plot:
+    """Return the tokens per second that some times of calls come to."""
+    lines = []
+    for line in times.lines:
+        pairs = zip(line.x, line.y, strict=True)
+        y = tuple(time.under(_tokens(line.key, int(n))) for n, time in pairs)
+        lines.append(replace(line, y=y))
+    return replace(times, title=TOKENS, unit="tokens/s", lines=tuple(lines), guides=())
+
+
+def _tokens(key: Case | None, n: int) -> int:
+    return ((key and key.at(n).batch) or 1) * n
 
 
 def _relative(
-    series: Sequence[Series], setups: Sequence[Setup]
+    series: Sequence[Series], keys: Sequence[Case]
 ) -> Iterator[tuple[str, tuple[Line, ...]]]:
-    """Give the lines of cost ratios over each baseline, with its name."""
-    exact = [one for one in series if one.setup.impl in EXACT]
-    if any(one.setup.impl != "vanilla" for one in exact):
-        others = {one.setup: ratios_to_best(exact, one) for one in series if one not in exact}
-        if lines := _lines(others, setups):
-            yield BEST, lines
-    known: dict[Setup, Ratios] = {}
+    """Give the lines of ratios over each baseline, with its name."""
+    for basis in bases_of(series):
+        if basis.best:
+            over = [(one, {r.n: r.value for r in basis.ratios(one)}) for one in basis.candidates]
+            if lines := _lines(over, keys):
+                yield BEST, lines
+    known: dict[tuple[Case, Case], Values] = {}
     for baseline in baselines(series):
-        over: Ratios = {}
+        over = []
         for one in series:
             if one is baseline:
                 continue
-            other_way = known.get(one.setup, {}).get(baseline.setup)
-            over[one.setup] = (
-                ratios(baseline, one)
-                if other_way is None
-                else [_turned(ratio, baseline.setup) for ratio in other_way]
+            turned = known.get((one.key, baseline.key))  # the other way round: the same estimate
+            values = (
+                {r.n: r.value for r in ratios(baseline, one)}
+                if turned is None
+                else {n: value.under(1.0) for n, value in turned.items()}
             )
-        known[baseline.setup] = over
-        if lines := _lines(over, setups):
-            yield label_of(baseline.setup, setups), lines
-
-
-def _turned(ratio: Ratio, baseline: Setup) -> Ratio:
-    """Return a ratio the other way round, which is the same estimate."""
-    return Ratio(ratio.n, ratio.gain, ratio.pairs, baseline)
+            known[baseline.key, one.key] = values
+            over.append((one, values))
+        if lines := _lines(over, keys):
+            yield label_of(baseline.key, keys), lines
 
 
 def baselines(series: Sequence[Series]) -> list[Series]:
@@ -89,31 +89,28 @@ def baselines(series: Sequence[Series]) -> list[Series]:
     if len(series) <= MAX_BASELINES:
         return list(series)
     main = main_lines(series)
-    return [one for one in series if one in main or one.setup.impl in EXACT][:MAX_BASELINES]
+    return [one for one in series if one in main or one.is_exact_attention][:MAX_BASELINES]
 
 
-def _lines(over: Ratios, setups: Iterable[Setup]) -> tuple[Line, ...]:
-    among = list(setups)
+def _lines(over: Sequence[tuple[Series, Values]], keys: Sequence[Case]) -> tuple[Line, ...]:
     return tuple(
-        Line(
-            label_of(setup, among),
-            tuple(float(ratio.n) for ratio in found),
-            tuple(ratio.value for ratio in found),
-            setup,
-        )
-        for setup, found in over.items()
-        if found
+        line_of(one, label_of(one.key, keys), values.keys(), values.values())
+        for one, values in over
+        if values
     )
 
 
 def _costing(metric: Metric, basis: str, lines: tuple[Line, ...]) -> View:
-    name = NAMES[metric]
+    said = wording(metric)
+    wins = "below 1 (the thin line) a series costs less"
+    if metric.better == "more":
+        wins = "above 1 (the thin line) a series is better"
     return View(
-        name,
+        said.title,
         basis,
-        Plot(f"{name} over that of {basis}", EACH_N, "", "ratio", lines),
-        f"{name} of one call over that of {basis} at the same n, compared within rounds, with 95 % "
-        f"intervals; below 1 (the thin line) a series costs less.{_cheapest(basis)}",
+        Plot(f"{said.title} over that of {basis}", EACH_N, "", words.RATIO, lines),
+        f"{capital(said.of_a_call)} over that of {basis} at the same n, "
+        f"compared within rounds, with 95 % intervals; {wins}.{_cheapest(basis)}",
     )
 
 
@@ -122,7 +119,7 @@ def _faster(basis: str, lines: tuple[Line, ...]) -> View:
     return View(
         TOKENS,
         basis,
-        Plot(f"{TOKENS} over those of {basis}", EACH_N, "", "ratio", turned),
+        Plot(f"{TOKENS} over those of {basis}", EACH_N, "", words.RATIO, turned),
         f"Speed-up: {TOKENS.lower()} over those of {basis} at the same n, compared within rounds, "
         f"with 95 % intervals; above 1 (the thin line) a series is faster.{_cheapest(basis)}",
     )

@@ -16,9 +16,11 @@ from typer.testing import CliRunner
 
 from linbench.cli import app
 from linbench.errors import LinbenchError
-from linbench.record import load, read
-from linbench.suite import expand
-from linbench.suite import load as load_suite
+from linbench.plan.suite import expand
+from linbench.plan.suite import load as load_suite
+from linbench.run.metrics import Measurement, Metric
+from linbench.run.runs import Runs
+from linbench.studies.gate import Limits, judge
 
 BIN = Path(sys.executable).parent / "linbench"
 PAIRS = 20
@@ -31,6 +33,11 @@ def call(*words, **env):
 def run(path, name, seed, fingerprint="machine-a", **how):
     records = twelve(np.random.default_rng(seed), **how)
     return write(path / f"{name}.jsonl", records, header(name, fingerprint))
+
+
+def only(path):
+    (found,) = Runs.read([path]).runs
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +127,10 @@ def test_the_table_names_what_changed(runs):
         (("same.jsonl", "--baseline", "other.jsonl"), "share no case"),
         (("same.jsonl", "--baseline", "base.jsonl", "--metric", "tme"), "did you mean 'time'"),
         (("same.jsonl", "--baseline", "base.jsonl", "--max-memory", "0.5"), "at least 1"),
+        (("same.jsonl", "--baseline", "base.jsonl", "--max", "memry=2"), "did you mean 'memory'"),
+        (("same.jsonl", "--baseline", "base.jsonl", "--max", "memory"), "expected NAME=RATIO"),
+        (("same.jsonl", "--baseline", "base.jsonl", "--max", "memory=0.5"), "at least 1"),
+        (("same.jsonl", "--baseline", "base.jsonl", "--seq", "512"), "drop it"),
         (("same.jsonl", "--baseline", "base.jsonl", "--assert", "x"), "is not an assertion"),
         (("same.jsonl", "--baseline", "base.jsonl", "--summary", "."), "cannot write"),
     ],
@@ -173,6 +184,30 @@ def test_only_what_is_asked_for_is_compared(runs):
     assert {one["metric"] for one in told["comparisons"]} == {"memory"}
 
 
+def test_a_metric_of_ones_own_is_gated(tmp_path):
+    """Its values, ratio and limit stand in the table, and --max moves the limit."""
+    metric = Metric("accuracy", better="more", scale="linear")
+    for name, mean in (("base", 0.8), ("worse", 0.64)):
+        random = np.random.default_rng(len(name))
+        records = [
+            one.model_copy(update={"metrics": {"accuracy": Measurement(random.normal(mean, 0.01))}})
+            for one in twelve(random, impls=("sdpa",))
+        ]
+        head = header(name).model_copy(update={"metrics": [metric]})
+        write(tmp_path / f"{name}.jsonl", records, head)
+    words = ("gate", tmp_path / "worse.jsonl", "--baseline", tmp_path / "base.jsonl")
+    shown = call(*words)
+    assert shown.exit_code == 1
+    assert "Regression: 4 of 4 checks worse than allowed" in shown.stdout
+    assert "≥ 0.91" in shown.stdout
+    assert call(*words, "--max", "accuracy=1.5").exit_code == 0
+    assert call(*words, "--metric", "accuracy").exit_code == 1
+    target = tmp_path / "merged.jsonl"
+    merged = call("baseline", "update", *words[1::2], "--baseline", target, "--yes")
+    assert "accuracy" in merged.stdout
+    assert only(target).header.metric("accuracy") == metric
+
+
 def test_summaries_are_appended_and_junit_is_not(runs, tmp_path):
     """A step summary keeps what other steps wrote; a JUnit file is one document."""
     summary, junit = tmp_path / "summary.md", tmp_path / "gate.xml"
@@ -208,7 +243,7 @@ class TestBaseline:
         again = call(*words, runs / "fat.jsonl", "--baseline", target, "--yes")
         assert "replaced by the median of 3 runs" in again.stdout
         assert " → " in again.stdout
-        assert sorted(set(load(target)[1]["round"])) == [0, 1, 2]
+        assert {record.round for record in only(target).records} == {0, 1, 2}
         assert [path.name for path in tmp_path.iterdir()] == ["b.jsonl"]
         assert call("gate", runs / "same.jsonl", "--baseline", target).exit_code == 0
 
@@ -238,8 +273,7 @@ class TestBaseline:
         """NAME is RESULTS/baselines/NAME.jsonl, whose folder is made."""
         words = ("baseline", "update", runs / "base.jsonl", "--baseline", "ci", "--yes")
         assert call(*words, "--results", tmp_path).exit_code == 0
-        header, _ = read(tmp_path / "baselines" / "ci.jsonl")
-        assert header.run_id == "ci"
+        assert only(tmp_path / "baselines" / "ci.jsonl").run_id == "ci"
 
     def test_refuses_runs_of_different_machines(self, runs, tmp_path):
         """And leaves the baseline that is there."""
@@ -262,6 +296,14 @@ class TestBaseline:
 def test_the_committed_baseline_is_of_the_suite_it_is_for():
     """Who changes suites/ci.toml makes its baseline anew, or every gate ends as a regression."""
     cases, _ = expand(load_suite("ci", {}), "cpu")
-    _, records = read(Path("results/baselines/ci.jsonl"))
+    records = only(Path("results/baselines/ci.jsonl")).records
     assert {record.case_id for record in records} == {case.id for case in cases}
     assert {record.status for record in records} == {"ok"}
+
+
+def test_the_committed_baseline_gates():
+    """It is of an earlier schema and of one round: what is counted passes against itself."""
+    baseline = only(Path("results/baselines/ci.jsonl"))
+    found = judge(baseline, baseline, Limits(metrics=("memory", "operations")))
+    assert found.verdict == "pass"
+    assert {one.metric for one in found.findings} == {"memory", "weights", "operations"}

@@ -203,10 +203,12 @@ class TestMemory:
             for seed, factor in ((0, 1.0), (1, 1.3)):
                 noise = rng(seed).normal(0, 0.01, 3 * rounds)
                 records = with_metric(line(rounds=rounds), "memory", source="rss_hwm")
-                runs.append(run(
-                    with_metric([one], "memory", value=factor * one.value("memory") * math.exp(x))[0]
+                peaks = [
+                    factor * one.value("memory") * math.exp(x)
                     for one, x in zip(records, noise, strict=True)
-                ))  # fmt: skip
+                ]
+                pairs = zip(records, peaks, strict=True)
+                runs.append(run(with_metric([one], "memory", value=x)[0] for one, x in pairs))
             assert judge(*runs, Limits(metrics=("memory",))).verdict == verdict
 
     def test_different_sources_do_not_compare(self):

@@ -76,8 +76,11 @@ def test_scope_and_shape_are_said_where_they_differ():
 def test_exponents_are_told_by_their_difference():
     """1.02 to 1.95 is 0.93 steeper, which a ratio per doubling of n would hide."""
     ratio = Interval(2**0.93, 2**0.9, 2**0.96)
-    steeper = compared("regression", metric="exponent", ratio=ratio, limit=2**0.1, baseline=1.02,
-                       candidate=1.95, unit="exponent", detail="of time over n = 512 to 2048")  # fmt: skip
+    values = {"baseline": 1.02, "candidate": 1.95, "unit": "exponent"}
+    detail = "of time over n = 512 to 2048"
+    steeper = compared(
+        "regression", metric="exponent", ratio=ratio, limit=2**0.1, detail=detail, **values
+    )
     text = markdown(gate(steeper), "a", "b")
     assert "| exponent | 1.02 | 1.95 | +0.93 [+0.90, +0.96] | +0.10 | regression: of time" in text
     assert "1.02 → 1.95, +0.10 is allowed" in sentence(gate(steeper))

@@ -8,13 +8,12 @@ import synthetic
 import typer
 from typer.testing import CliRunner
 
-from linbench.analysis.tables import load_all
 from linbench.cli.paper import paper
 from linbench.errors import RunFileError
-from linbench.report.assemble import report_of
+from linbench.report.content import Quantity
 from linbench.report.figures import png
-from linbench.report.markdown import markdown
-from linbench.report.paper import sections_of
+from linbench.run.runs import Runs
+from linbench.studies.paper import sections, summary
 
 DASH = "\N{EN DASH}"
 
@@ -74,15 +73,14 @@ def test_the_best_exact_is_named_and_counted(run):
     assert "Linformer has the same in 8." in text
 
 
-def test_what_can_be_compared_is_said(run):
-    """Shape, the diagonal, the rows that cannot have run, and what is in memory."""
+def test_what_was_compared_is_said(run):
+    """Shape, source, what is in memory, what is missing; and where the rest is explained."""
     text = called(run).stdout
     for said in (
         "arXiv 2006.04768, Table 3",
         "RoBERTa-base's shape",
-        "n = 2k",
-        "n = 32768 and 65536 cannot have run",
         "fit 16.0 GiB",
+        "docs/paper.md",
         "time and bytes: vanilla skipped at n = 4096: predicted memory 30 GiB",
     ):
         assert said in text
@@ -94,7 +92,7 @@ def test_another_shape_and_scope_is_called_so(tmp_path):
     records = synthetic.table3(np.random.default_rng(0), **case)
     text = called(synthetic.write(tmp_path / "small.jsonl", records)).stdout
     assert "RoBERTa-base has 12 layers" in text
-    assert "Ours is scope layer" in text
+    assert "Scope layer lacks" in text
 
 
 def test_two_precisions_are_shown_one_after_the_other(tmp_path):
@@ -128,10 +126,16 @@ def test_a_run_without_the_table_is_an_error(tmp_path):
 
 def test_the_report_has_a_section_with_tables_and_a_figure(run):
     """Six tables, ours filled and the paper's apart in one figure, in the report of the run."""
-    headers, frame = load_all([run])
-    (section,) = sections_of(headers, frame)
+    runs = Runs.read([run])
+    section, batches = sections(runs)
+    assert summary(runs) == []
     assert len(section.tables) == 6
-    assert section.tables[0].rows[0][1].endswith("(1.5)")
+    cell = section.tables[0].rows[0][1]
+    assert isinstance(cell, Quantity)
+    assert cell.low < cell.value < cell.high
+    assert str(cell).endswith("] (1.5)")
+    assert str(section.tables[2].rows[1][1]) == "4.00 ~64:16 (3.0)"
+    assert str(section.tables[2].rows[3][1]) == "no ratio ~16:0 (14)"
     (figure,) = section.figures
     lines = [line for row in figure.rows for plot in row for line in plot.lines]
     assert {line.label for line in lines if line.published} == {
@@ -139,14 +143,32 @@ def test_the_report_has_a_section_with_tables_and_a_figure(run):
     }
     assert {line.label for line in lines if not line.published} == {"k=128", "k=256"}
     assert png(figure)
-    report = report_of(headers, frame)
-    assert "## Beside Table 3 of the paper" in markdown(report)
-    assert "Largest batches" in markdown(report)
+    assert section.title == "Beside Table 3 of the paper"
+    (table,) = batches.tables
+    assert len(table.rows) == 16
+    assert list(map(str, table.rows[0])) == [
+        "linformer k=128", "encoder", "forward", "512", "128", "measured"
+    ]  # fmt: skip
 
 
-def test_a_report_of_something_else_has_no_such_section(tmp_path):
+def test_several_runs_have_a_section_each(run, tmp_path):
+    """They are told apart by the run in their titles, and have their own figures."""
+    other = synthetic.table3(np.random.default_rng(1))
+    other = synthetic.write(tmp_path / "other.jsonl", other, synthetic.header("other"))
+    found = sections(Runs.read([run, other]))
+    titles = [section.title for section in found]
+    assert [title.rsplit(" ", 1)[1] for title in titles] == [
+        "table", "other", "(table)", "(other)"
+    ]  # fmt: skip
+    assert len({figure.name for section in found for figure in section.figures}) == 2
+    assert called(run, other).stdout.count("Time saved over vanilla (the paper's") == 2
+
+
+def test_a_report_of_something_else_has_no_such_section():
     """Without a single ratio over vanilla there is nothing to hold beside the paper."""
     records = synthetic.table3(np.random.default_rng(0))
     records = [r for r in records if r.case.impl != "vanilla"]
-    headers, frame = load_all([synthetic.write(tmp_path / "run.jsonl", records)])
-    assert sections_of(headers, frame) == []
+    searched = [r for r in records if r.case.task == "max_batch"]
+    assert sections(synthetic.runs(r for r in records if r not in searched)) == []
+    (batches,) = sections(synthetic.runs(searched))
+    assert batches.title == "Largest batches that fit"

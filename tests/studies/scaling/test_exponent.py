@@ -1,14 +1,13 @@
 """Exponents: simulated truth is covered, and what cannot be known is not claimed."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import synthetic
 from synthetic import PLUGIN
 
-from linbench.analysis.counts import expected_exponent
-from linbench.analysis.exponent import exponent, local_slopes, tail_sizes
+from linbench.run.metrics import ENERGY, MEMORY, TIME, Metric
+from linbench.studies.scaling.counts import expected_exponent
+from linbench.studies.scaling.exponent import exponent, local_slopes, tail_sizes
 
 TRIES = 700
 
@@ -46,8 +45,8 @@ def test_outliers_do_not_widen_the_interval_much():
     assert widths[0.03] < 1.2 * widths[0.0]
 
 
-def _plain(sizes, rounds=3, law=lambda n: 1.0 * n):
-    quiet = {"call_noise": 0.0, "drift": 0.0, "outliers": 0.0, "calls": 1}
+def _plain(sizes, rounds=3, law=lambda n: 1.0 * n, metric=TIME):
+    quiet = {"call_noise": 0.0, "drift": 0.0, "outliers": 0.0, "calls": 1, "metric": metric}
     return synthetic.series(np.random.default_rng(0), law, sizes=sizes, rounds=rounds, **quiet)
 
 
@@ -80,7 +79,16 @@ def test_two_sizes_give_no_exponent_and_one_round_no_interval():
     once = exponent(_plain((512, 1024, 2048), 1))
     assert once.slope.value == pytest.approx(1.0)
     assert not once.slope.bounded
-    assert "--rounds" in once.reason
+    assert "one round" in once.reason
+    assert "--rounds" in once.remedy
+
+
+def test_what_is_counted_needs_one_round_only():
+    """Bytes and batches are the same every time: their slopes are exact."""
+    one = _plain((512, 1024, 2048), 1, metric=MEMORY)
+    assert exponent(one).slope.within(1.0, 1.0)
+    assert exponent(one).reason is None
+    assert all(slope.bounded for _, _, slope in local_slopes(one))
 
 
 def test_local_slopes_follow_a_curve():
@@ -99,19 +107,23 @@ def test_local_slopes_follow_a_curve():
         ({"impl": "sdpa"}, 2, 1),
         ({"impl": "xformers"}, 2, 1),
         ({"impl": "linformer", "k": 128}, 1, 1),
-        ({"impl": "linformer", "k": "256/128"}, 1, 1),
-        ({"impl": "linformer", "k": "n/4"}, 2, 1),  # E and F are resident weights
-        ({"impl": "linformer", "k": "n/4", "mode": "forward_backward"}, 2, 2),
+        ({"impl": "linformer", "k": (256, 128), "layers": 2}, 1, 1),
+        ({"impl": "linformer", "k_rule": "n/4"}, 2, 1),  # E and F are resident weights
+        ({"impl": "linformer", "k_rule": "n/4", "mode": "forward_backward"}, 2, 2),
         ({"impl": "linformer", "k": 100, "projection": "conv"}, 1, 1),
         ({"impl": "linformer", "k": 128, "scope": "layer"}, 1, 1),
         ({"impl": "sdpa", "scope": "encoder", "d_model": 768, "heads": 12}, 2, 1),
         ({"impl": "vanilla", "tokens": 65536, "batch": None}, 1, 1),
         ({"impl": "linformer", "k": 128, "tokens": 65536, "batch": None}, 0, 0),
+        ({"impl": "linformer", "k_rule": "n/3", "projection": "mean"}, 2, 1),
         ({"impl": "somebody's"}, None, None),
+        ({"impl": "sdpa", "dtype": "float8"}, None, None),
+        ({"impl": "sdpa", "d_model": None}, None, None),
     ],
 )
 def test_theory_is_known_for_the_built_in_implementations_only(change, time, memory):
     """Making k follow n adds one to Linformer's time, a fixed number of tokens takes one."""
-    setup = dataclasses.replace(PLUGIN, **change)
-    assert expected_exponent(setup, "time") == time
-    assert expected_exponent(setup, "memory") == memory
+    key = PLUGIN.model_copy(update=change)
+    assert expected_exponent(key, TIME) == expected_exponent(key, ENERGY) == time
+    assert expected_exponent(key, MEMORY) == memory
+    assert expected_exponent(key, Metric("accuracy")) is None

@@ -5,7 +5,7 @@ import pytest
 import synthetic
 from scipy import optimize
 
-from linbench.analysis.laws import LAWS, _non_negative, fit_laws
+from linbench.studies.scaling.laws import LAWS, _non_negative, fit_laws
 
 TRUTHS = {
     "a": lambda n: 3e-3 + 0.0 * n,

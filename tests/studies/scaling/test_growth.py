@@ -1,13 +1,11 @@
 """Verdicts on simulated truth: hardly ever wrong, never fooled by fixed costs or linear terms."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import synthetic
 from synthetic import PLUGIN
 
-from linbench.analysis.scaling import scaling_of
+from linbench.studies.scaling.analyse import scaling_of
 
 TRIES, FEW = 60, 30
 SMALL = (128, 256, 512, 1024, 2048)
@@ -20,7 +18,7 @@ NOISE = {
 def _words(law, tries=FEW, **noise):
     rng = np.random.default_rng(7)
     tries = (scaling_of(synthetic.series(rng, law, **noise)) for _ in range(tries))
-    return [one.verdict.word for one in tries]
+    return [one.growth.word for one in tries]
 
 
 @pytest.mark.parametrize("noise", NOISE.values(), ids=NOISE)
@@ -66,40 +64,40 @@ def test_a_naive_slope_of_a_layer_does_not_pass_for_its_law():
         synthetic.series(np.random.default_rng(1), lambda n: 1e-9 * (1536 * n + n * n), sizes=SMALL)
     )
     assert one.exponent.slope.value == pytest.approx(1.4, abs=0.05)
-    assert one.verdict.word == "quadratic"
+    assert one.growth.word == "quadratic"
     assert one.laws[0].name == "a+bn+cn²"
-    assert one.verdict.reached == pytest.approx(4 * 1536, rel=0.1)  # slope 1.8 = (1 + 2r)/(1 + r)
+    assert one.growth.reached == pytest.approx(4 * 1536, rel=0.1)  # slope 1.8 = (1 + 2r)/(1 + r)
 
 
 def test_operation_counts_keep_exact_attention_from_passing_for_linear():
     """A layer so short that its n² term is 2 % looks linear; counts say what it will become."""
-    setup = dataclasses.replace(PLUGIN, impl="sdpa", scope="layer", d_model=768, heads=12)
+    key = PLUGIN.model_copy(update={"impl": "sdpa", "scope": "layer", "d_model": 768, "heads": 12})
     sizes = (4, 8, 16, 32, 64)
     law = lambda n: 1e-6 * (1536 * n + n * n)  # noqa: E731
-    one = scaling_of(synthetic.series(np.random.default_rng(2), law, sizes=sizes, setup=setup))
+    one = scaling_of(synthetic.series(np.random.default_rng(2), law, sizes=sizes, key=key))
     assert one.exponent.slope.within(0.9, 1.1)
     assert one.predicted == pytest.approx(1.02, abs=0.02)
-    assert one.verdict.word == "inconclusive"
-    assert "not reached yet" in one.verdict.grounds
-    assert int(one.verdict.advice.split()[-1]) >= 4096
+    assert one.growth.word == "inconclusive"
+    assert "not reached yet" in one.growth.grounds
+    assert int(one.growth.advice.split()[-1]) >= 4096
 
 
 def test_what_hides_the_growth_is_said_with_the_n_to_measure():
     """Under a fixed cost of 98 % nothing is claimed, and the advice leads beyond it."""
     law = lambda n: 1e-9 * (1e5 + n)  # noqa: E731
     one = scaling_of(synthetic.series(np.random.default_rng(3), law, sizes=SMALL))
-    assert one.verdict.word == "inconclusive"
-    assert "fixed cost" in one.verdict.grounds or "only" in one.verdict.grounds
-    assert int(one.verdict.advice.split("n = ")[1].split()[0]) > 2048
+    assert one.growth.word == "inconclusive"
+    assert "fixed cost" in one.growth.grounds or "only" in one.growth.grounds
+    assert int(one.growth.advice.split("n = ")[1].split()[0]) > 2048
 
 
 def test_a_wide_interval_asks_for_rounds():
     """Where noise decides, the advice is a number of rounds, and they do suffice."""
     noise = {"call_noise": 0.1, "drift": 0.0, "outliers": 0.0, "calls": 1, "sizes": (1, 2, 4)}
     one = scaling_of(synthetic.series(np.random.default_rng(4), lambda n: 1.0 * n, **noise))
-    assert one.verdict.word == "inconclusive"
-    assert "too wide" in one.verdict.grounds
-    rounds = int(one.verdict.advice.split("about ")[1].split()[0])
+    assert one.growth.word == "inconclusive"
+    assert "too wide" in one.growth.grounds
+    rounds = int(one.growth.advice.split("about ")[1].split()[0])
     again = synthetic.series(np.random.default_rng(5), lambda n: 1.0 * n, rounds=rounds, **noise)
     slope = scaling_of(again).exponent.slope
     assert slope.high - slope.low < 0.15
@@ -108,5 +106,6 @@ def test_a_wide_interval_asks_for_rounds():
 def test_one_round_is_inconclusive():
     """Without an interval there is no verdict, and --rounds is the remedy."""
     one = scaling_of(synthetic.series(np.random.default_rng(6), lambda n: 1.0 * n, rounds=1))
-    assert one.verdict.word == "inconclusive"
-    assert "--rounds" in one.verdict.advice
+    assert one.growth.word == "inconclusive"
+    assert "--rounds" in one.growth.advice
+    assert "--rounds" not in one.growth.grounds
