@@ -71,7 +71,8 @@ def run(job: dict[str, Any], send: Send) -> dict[str, Any]:
 def as_job(case: Case) -> dict[str, Any]:
     """Return a case as jobs have it: settings stand among its fields, as they did at first."""
     fields = case.model_dump(mode="json", exclude_none=True)
-    return {**fields, **fields.pop("settings", {})}
+    settings = fields.pop("settings", {})
+    return {**fields, **settings}
 
 
 def case_of(fields: Mapping[str, Any]) -> Case:

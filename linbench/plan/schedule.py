@@ -14,7 +14,7 @@ import itertools
 import math
 import random
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
 from linbench import tasks, words
@@ -379,12 +379,10 @@ class Schedule:
                 waiting.learnt()
                 frontier.advance(told)
             known = len(self._told)
-            case = frontier.take()
+            case = frontier.take() or frontier.cheapest([case for case, _ in self.in_flight])
             if case is None:
-                if self.in_flight:
-                    yield None  # what is measured now may ground it
-                    continue
-                case = frontier.cheapest()
+                yield None  # what is measured now may ground it
+                continue
             waiting.remove(case)
             prediction = self.predictor.predict(case)
             if self._unfit(prediction) or not self._fits(case, prediction, waiting):
@@ -415,15 +413,24 @@ class Schedule:
         """Return every case with its prediction and why it would be skipped, the cheapest first."""
         self._slots = (slot,)
         predicted = [(case, self.predictor.predict(case)) for case in self.cases]
-        spent_s, rows = 0.0, []
+        causes: dict[_Cause | None, list[tuple[Case, Prediction]]] = {}
+        taken_s = 0.0
         for case, prediction in sorted(predicted, key=lambda pair: _cost(*pair)):
-            needed_s = SLACK * self._sure[case.task] * prediction.round_s
+            needed_s = self._sure[case.task] * prediction.round_s
             cause = self._unfit(prediction)
-            if cause is None and spent_s + needed_s > self.left_s:
+            if cause is None and SLACK * (taken_s + needed_s) > self.left_s:
                 cause = self._over_budget
-            spent_s += 0.0 if cause else needed_s
-            rows.append((case, prediction, cause and cause([(case, prediction)])))
-        return rows
+            if cause is None:
+                taken_s += needed_s
+                self._committed[case] = needed_s
+            causes.setdefault(cause, []).append((case, prediction))
+        rows = [
+            (*pair, reason)
+            for cause, found in causes.items()
+            for reason in (cause and cause(found),)
+            for pair in found
+        ]
+        return sorted(rows, key=lambda row: _cost(*row[:2]))
 
     def _unfit(self, prediction: Prediction) -> "_Cause | None":
         """Return why a case cannot be visited at all: memory, or the time of a round; or None."""
@@ -521,13 +528,16 @@ class _Frontier:
         self._ready[at], self._ready[-1] = self._ready[-1], self._ready[at]
         return self._ready.pop()
 
-    def cheapest(self) -> Case:
-        """Take the case that will be over first: it grounds the next."""
-        heap = min(
-            (heap for heap in self._behind.values() if heap),
-            key=lambda heap: _cost(heap[0][2], self._predict(heap[0][2])),
-        )
-        return heapq.heappop(heap)[2]
+    def cheapest(self, in_flight: Iterable[Case]) -> Case | None:
+        """Take the case that will be over first: it grounds the next of its kind.
+
+        None where of each kind one is being measured.
+        """
+        busy = {id(self._of[case]) for case in in_flight}
+        heaps = [heap for heap in self._behind.values() if heap and id(heap) not in busy]
+        if not heaps:
+            return None
+        return heapq.heappop(min(heaps, key=lambda h: _cost(h[0][2], self._predict(h[0][2]))))[2]
 
 
 def _grounded(prediction: Prediction) -> bool:

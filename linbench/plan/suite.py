@@ -387,15 +387,16 @@ def _axes_of(entry: str) -> tuple[str, tuple[str, ...]]:
                 f"{did_you_mean(entry, known)}"
             )
         return entry, attention.implementation(entry).axes
-    try:
-        name, target, axes = attention.parse_spec(entry)
-    except UsageError as error:
-        raise UsageError(f"--impl: {error}") from None
+    name, _, target = entry.partition("@")[0].partition("=")
     if name in attention.BUILTIN:
         raise UsageError(
             f"--impl '{entry}': '{name}' is built in and takes no builder and no '@'; "
-            f"plug yours in as my_{name}={target}"
+            f"plug yours in as my_{name}={target or 'module:builder'}"
         )
+    try:
+        name, _, axes = attention.parse_spec(entry)
+    except UsageError as error:
+        raise UsageError(f"--impl: {error}") from None
     return name, axes or ()
 
 

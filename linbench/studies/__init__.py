@@ -19,9 +19,17 @@ class Study(Protocol):
 
 def studies() -> tuple[Study, ...]:
     """Return the studies in the order of the page; imported here, so that each stays alone."""
-    from linbench.studies import compare, conditions, history, paper, roofline, scaling
+    from linbench.studies import (
+        compare,
+        conditions,
+        history,
+        paper,
+        roofline,
+        scaling,
+        unplaced,
+    )
 
-    return history, compare, scaling, roofline, paper, conditions
+    return history, compare, scaling, unplaced, roofline, paper, conditions
 
 
 def report_of(runs: Runs) -> Report:

@@ -43,6 +43,7 @@ def _measured(run: Run) -> str:
         return f"Run `{run.run_id}` measured none of its {words.plural(cases, 'case')}."
     sizes = [record.case.seq for record in ok if record.case.seq]
     impls = words.listed(dict.fromkeys(str(record.case.impl) for record in ok))
+    span = f" from n = {min(sizes)} to {max(sizes)}" if sizes else ""
     where = header.measured_on or "an unnamed machine"
     if where == header.machine.cpu and header.machine.cores:
         where += f" ({header.machine.cores} cores)"
@@ -50,8 +51,8 @@ def _measured(run: Run) -> str:
     if header.linbench.startswith("pytest-benchmark"):
         alone = "one process with all others of its round"
     return (
-        f"Run `{run.run_id}` of {header.created[:10]} measured {impls} from n = {min(sizes)} to "
-        f"{max(sizes)} on {where}: {len({record.case_id for record in ok})} of "
+        f"Run `{run.run_id}` of {header.created[:10]} measured {impls}{span} "
+        f"on {where}: {len({record.case_id for record in ok})} of "
         f"{words.plural(cases, 'case')}, {words.plural(len(ok), 'record')} (each a round in "
         f"{alone}){_samples(run)}{_rest(run, len(ok))} Intervals are at 95 % and take rounds as "
         "independent."
@@ -87,20 +88,20 @@ def _rest(run: Run, ok: int) -> str:
 def not_measured(run: Run) -> Table | None:
     """Return the records that are no measurements, with their reasons."""
     keys = _keys(run)
-    groups: Counter[tuple[str, str, int, str, str]] = Counter()
+    groups: Counter[tuple[str, str, int | None, str, str]] = Counter()
     for record in run.records:
         if record.status != "ok":
             case = record.case
             task = "" if case.task == DEFAULT_TASK else f", {case.task}"
             label = f"{label_of(case, keys)}{task}"
-            groups[label, case.scope, case.seq or 0, record.status, record.reason or ""] += 1
+            groups[label, case.scope, case.seq, record.status, record.reason or ""] += 1
     if not groups:
         return None
     return Table(
         "Not measured",
         ("series", "scope", "n", "status", "reason", "records"),
         tuple(
-            (label, scope, Quantity(n, text=str(n)), status, reason, count(records))
+            (label, scope, Quantity(n, text=str(n)) if n else NONE, status, reason, count(records))
             for (label, scope, n, status, reason), records in groups.items()
         ),
         "These count as no measurement anywhere in this report and are in no figure; nor does any "

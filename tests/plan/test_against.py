@@ -1,160 +1,190 @@
-"""Two versions round by round, with executors that return chosen samples."""
+"""Two versions round by round, with pools that return chosen samples."""
 
-import functools
-import itertools
 import math
 import random
+import statistics
 
 import pytest
+import synthetic
 
-from linbench import against
-from linbench.against import Sides, looks_within, measure
-from linbench.case import Case
-from linbench.gate import Limits
-from linbench.journal import Journal
-from linbench.record import Header, Machine, Memory, Record, load
-from linbench.runner import Plan
+from linbench.plan.against import until_decided
+from linbench.plan.measure import run_side_by_side
+from linbench.plan.schedule import Plan, Schedule, Slot
+from linbench.run.case import Case
+from linbench.run.metrics import Measurement
+from linbench.run.record import Record
+from linbench.run.runs import Run
+from linbench.studies.gate import Limits, Looks, looks_within
 
 CASES = [Case(impl="mine", seq=n) for n in (64, 128, 256, 512)]
 
 
-def version(tmp_path, name, *, noise=0.02, factor=None, drift=None, fails=(), seed=0, took=0.1):
+class Version:
     """A version whose calls take n µs, times a factor, the drift of the round and noise."""
-    chance = random.Random(f"{name} {seed}")
-    head = Header(
-        run_id=name, created="2026-01-02T03:04:05+00:00", linbench="0.1.0",
-        machine=Machine(fingerprint="machine-a"),
-    )  # fmt: skip
-    journal = Journal.create(tmp_path / f"{name}.jsonl", head)
 
-    def run(case, round_):
-        if case.seq in fails:
+    def __init__(self, name, *, noise=0.02, factor=None, drift=None, fails=(), seed=0, took=0.1):
+        self.chance = random.Random(f"{name} {seed}")
+        self.noise, self.took, self.fails = noise, took, fails
+        self.factor, self.drift = factor or {}, drift or {}
+        self.header, self.records = synthetic.header(name), []
+        self.change = lambda record: record
+
+    def slots(self):
+        return (Slot(free_bytes=2**40),)
+
+    def submit(self, slot, case, round_):
+        self.visit = case, round_
+
+    def next(self, timeout_s=None):
+        case, round_ = self.visit
+        if case.seq in self.fails:
             return Record(case_id=case.id, case=case, round=round_, status="error",
                           reason="raised", duration_s=0.1)  # fmt: skip
-        level = math.log(1e-6 * case.seq * (factor or {}).get(case.seq, 1.0))
-        level += (drift or {}).get(round_, 0.0)
-        seconds = [math.exp(level + chance.gauss(0, noise)) for _ in range(5)]
-        return Record(
-            case_id=case.id, case=case, round=round_, status="ok", seconds=seconds,
-            memory=Memory(peak_bytes=1000 * case.seq, source="cpu_allocator"), duration_s=took,
+        level = math.log(1e-6 * case.seq * self.factor.get(case.seq, 1.0))
+        level += self.drift.get(round_, 0.0)
+        seconds = [math.exp(level + self.chance.gauss(0, self.noise)) for _ in range(5)]
+        return self.change(
+            Record(
+                case_id=case.id, case=case, round=round_, status="ok", duration_s=self.took,
+                metrics={
+                    "time": Measurement(statistics.median(seconds), seconds),
+                    "memory": Measurement(1000 * case.seq, source="cpu_allocator"),
+                },
+            )
         )  # fmt: skip
 
-    return run, journal
+    @property
+    def run(self):
+        return Run(self.header, tuple(self.records))
+
+    @property
+    def rounds(self):
+        """How many good rounds of each n."""
+        ok = [record.case.seq for record in self.records if record.status == "ok"]
+        return {n: ok.count(n) for n in sorted(set(ok))}
 
 
-def gate(tmp_path, reference, candidate, *, rounds=32, budget_s=None, cases=CASES, **more):
-    sides = Sides(reference, candidate, Limits(), 0.01, looks_within(rounds))
-    plan = Plan(rounds=rounds, budget_s=budget_s)
-    return measure(cases, plan, sides, free_bytes=2**40, **more)
+def gate(reference, candidate, *, rounds=32, budget_s=None, cases=CASES):
+    versions = (reference, candidate)
+    looks = Looks(Limits(), looks_within(rounds))
+
+    def judged():
+        return looks.judge(reference.run, candidate.run)
+
+    clock = lambda: sum(r.duration_s or 0 for v in versions for r in v.records)  # noqa: E731
+    schedule = Schedule(
+        cases, Plan(rounds=rounds, budget_s=budget_s),
+        cases_to_continue=until_decided(looks.looks, lambda: judged().undecided),
+        sure_only=True, clock=clock,
+    )  # fmt: skip
+    run_side_by_side(schedule, versions, lambda version, r: versions[version].records.append(r))
+    return judged()
 
 
-def rounds_of(side):
-    _, frame = load(side[1].path)
-    return frame[frame["status"] == "ok"].groupby("seq")["round"].count().to_dict()
-
-
-def test_equal_versions_pass_at_the_first_look(tmp_path):
+def test_equal_versions_pass_at_the_first_look():
     """Quiet cases are decided after the first look, though both drift by a tenth together."""
     drift = {i: 0.1 * (-1) ** i for i in range(40)}
-    sides = [version(tmp_path, name, drift=drift) for name in ("a", "b")]
-    found = gate(tmp_path, *sides)
-    assert found.verdict == "pass"
-    assert rounds_of(sides[0]) == rounds_of(sides[1]) == dict.fromkeys((64, 128, 256, 512), 6)
+    versions = [Version(name, drift=drift) for name in ("a", "b")]
+    assert gate(*versions).verdict == "pass"
+    assert versions[0].rounds == versions[1].rounds == dict.fromkeys((64, 128, 256, 512), 6)
 
 
-def test_a_slower_case_is_a_regression_and_named(tmp_path):
+def test_a_slower_case_is_a_regression_and_named():
     """30 % in one case of four is found, and in that one alone."""
-    sides = [version(tmp_path, "a"), version(tmp_path, "b", factor={256: 1.3})]
-    found = gate(tmp_path, *sides)
+    found = gate(Version("a"), Version("b", factor={256: 1.3}))
     assert found.verdict == "regression"
-    (one,) = found.of("regression")
-    assert (one.metric, one.label) == ("time", "mine n=256")
-    assert one.ratio.low < 1.3 < one.ratio.high
+    (finding,) = found.of("regression")
+    assert (finding.metric, finding.label) == ("time", "mine n=256")
+    assert finding.ratio.low < 1.3 < finding.ratio.high
     assert found.alpha == 0.01
 
 
-def test_only_undecided_cases_get_more_rounds(tmp_path):
+def test_only_undecided_cases_get_more_rounds():
     """A case at the limit goes on to the last round and stays inconclusive; the others are done."""
-    sides = [version(tmp_path, "a"), version(tmp_path, "b", factor={128: 1.1}, noise=0.05)]
-    found = gate(tmp_path, *sides, rounds=14)
-    counted = rounds_of(sides[0])
-    assert counted[128] == 14
-    assert min(counted.values()) < 14
+    reference = Version("a")
+    found = gate(reference, Version("b", factor={128: 1.1}, noise=0.05), rounds=14)
+    assert reference.rounds[128] == 14
+    assert min(reference.rounds.values()) < 14
     assert found.verdict == "inconclusive"
-    assert [one.label for one in found.of("inconclusive")] == ["mine n=128"]
+    assert [finding.label for finding in found.of("inconclusive")] == ["mine n=128"]
 
 
-def test_the_end_of_the_budget_ends_it_without_a_verdict(tmp_path, monkeypatch):
+def test_the_end_of_the_budget_ends_it_without_a_verdict():
     """What was measured is judged; too few rounds leave it undecided, never passed."""
-    clock = functools.partial(next, itertools.count(step=0.5))
-    monkeypatch.setattr(against.runner, "run", functools.partial(against.runner.run, clock=clock))
-    sides = [version(tmp_path, name, noise=0.3, took=0.5) for name in ("a", "b")]
-    found = gate(tmp_path, *sides, budget_s=60.0)
+    versions = [Version(name, noise=0.3, took=0.5) for name in ("a", "b")]
+    found = gate(*versions, budget_s=60.0)
     assert found.verdict == "inconclusive"
-    assert 1 < max(rounds_of(sides[0]).values()) < 32
+    assert 1 < max(versions[0].rounds.values()) < 32
 
 
-def test_a_case_that_fails_in_the_candidate_is_a_regression(tmp_path):
-    """One failure decides the case: no more rounds of it, and both files say what happened."""
-    took = []
-    sides = [version(tmp_path, "a"), version(tmp_path, "b", fails=(64,))]
-    found = gate(tmp_path, *sides, took=took.append)
+def test_a_case_that_fails_in_the_candidate_is_a_regression():
+    """One failure decides the case: no more rounds of it, and both records say what happened."""
+    reference, candidate = Version("a"), Version("b", fails=(64,))
+    found = gate(reference, candidate)
     assert found.verdict == "regression"
-    assert [(one.metric, one.label) for one in found.of("regression")] == [("status", "mine n=64")]
-    assert rounds_of(sides[0])[64] == 1
-    assert "error" in {record.status for record in took}
+    decided = [(finding.metric, finding.label) for finding in found.of("regression")]
+    assert decided == [("status", "mine n=64")]
+    assert reference.rounds[64] == 1
+    assert [r.status for r in candidate.records if r.case.seq == 64] == ["error"]
 
 
-def test_a_case_that_errs_in_the_reference_cannot_be_told(tmp_path):
+def test_a_case_that_errs_in_the_reference_is_undecided():
     """Nothing was compared, so that nothing passed; the reason is the reference's."""
-    sides = [version(tmp_path, "a", fails=(64,)), version(tmp_path, "b")]
-    found = gate(tmp_path, *sides)
+    found = gate(Version("a", fails=(64,)), Version("b"))
     assert found.verdict == "inconclusive"
-    (one,) = found.of("inconclusive")
-    assert one.metric == "status"
-    assert "raised" in one.detail
+    (finding,) = found.of("inconclusive")
+    assert finding.metric == "status"
+    assert "raised" in finding.detail
 
 
-def test_what_a_look_decided_stays_decided(tmp_path):
+def test_what_a_look_decided_stays_decided():
     """A regression that the reference's later failure takes out of the table is still one."""
-    run, journal = version(tmp_path, "a")
-
-    def fails_later(case, round_):
-        record = run(case, round_)
-        if case.seq == 128 and round_ == 7:
-            return record.model_copy(update={"status": "timeout", "seconds": [], "memory": None})
-        return record
-
+    reference, candidate = Version("a"), Version("b", factor={128: 1.5})
     chance = random.Random(1)
-    slower, candidate = version(tmp_path, "b", factor={128: 1.5})
 
-    def noisy_memory(case, round_):
-        record = slower(case, round_)
-        peak = round(1000 * case.seq * math.exp(chance.gauss(0.04, 0.2)))
-        return record.model_copy(update={"memory": Memory(peak_bytes=peak, source="rss_hwm")})
+    def with_memory(record, shift):
+        peak = round(1000 * record.case.seq * math.exp(chance.gauss(shift, 0.2)))
+        memory = {"memory": Measurement(peak, source="rss_hwm")}
+        return record.model_copy(update={"metrics": {**record.metrics, **memory}})
 
-    def rss(case, round_):
-        record = fails_later(case, round_)
-        if record.memory:
-            peak = round(1000 * case.seq * math.exp(chance.gauss(0, 0.2)))
-            memory = Memory(peak_bytes=peak, source="rss_hwm")
-            record = record.model_copy(update={"memory": memory})
-        return record
+    def fails_later(record):
+        if record.case.seq == 128 and record.round == 7:
+            return record.model_copy(update={"status": "timeout", "metrics": {}})
+        return with_memory(record, 0.0)
 
-    found = gate(tmp_path, (rss, journal), (noisy_memory, candidate), rounds=9)
+    reference.change = fails_later
+    candidate.change = lambda record: with_memory(record, 0.04)
+    found = gate(reference, candidate, rounds=9)
+    assert [r.status for r in reference.records if r.round == 7 and r.case.seq == 128] == [
+        "timeout"
+    ]
     assert found.verdict == "regression"
-    assert ("time", "mine n=128") in {(one.metric, one.label) for one in found.of("regression")}
+    decided = {(finding.metric, finding.label) for finding in found.of("regression")}
+    assert ("time", "mine n=128") in decided
 
 
-def test_a_case_that_does_not_fit_is_skipped_in_both(tmp_path):
-    """The runner's reason stands in both files, once."""
-    sides = [version(tmp_path, name) for name in ("a", "b")]
-    big = Case(impl="vanilla", seq=2**20)
-    gate(tmp_path, *sides, cases=[*CASES, big])
-    for _, journal in sides:
-        _, frame = load(journal.path)
-        (reason,) = frame[frame["status"] == "skipped"]["reason"]
+def test_a_case_that_does_not_fit_is_skipped_in_both():
+    """The schedule's reason stands in both, once."""
+    versions = [Version(name) for name in ("a", "b")]
+    gate(*versions, cases=[*CASES, Case(impl="vanilla", seq=2**20)])
+    for version in versions:
+        (reason,) = (r.reason for r in version.records if r.status == "skipped")
         assert "exceeds" in reason
+
+
+def test_both_versions_of_a_visit_are_measured_one_right_after_the_other():
+    """In random order, the same rounds of both."""
+    order = []
+
+    class Watched(Version):
+        def submit(self, slot, case, round_):
+            order.append((self.header.run_id, case, round_))
+            super().submit(slot, case, round_)
+
+    gate(Watched("a"), Watched("b"), rounds=6)
+    pairs = list(zip(order[::2], order[1::2], strict=True))
+    assert all(first[1:] == second[1:] for first, second in pairs)
+    assert {(first[0], second[0]) for first, second in pairs} == {("a", "b"), ("b", "a")}
 
 
 @pytest.mark.parametrize(
@@ -166,13 +196,21 @@ def test_the_last_round_is_a_look(rounds, looks):
     assert looks_within(rounds) == looks
 
 
-def test_looking_often_does_not_cry_wolf(tmp_path):
+def test_looking_often_does_not_cry_wolf():
     """Of 15 gates on equal versions with 5 % noise and five looks, none is a regression."""
-    verdicts = []
-    for i in range(15):
-        folder = tmp_path / str(i)
-        folder.mkdir()
-        sides = [version(folder, name, noise=0.05, seed=i) for name in ("a", "b")]
-        verdicts.append(gate(folder, *sides).verdict)
+    verdicts = [
+        gate(*(Version(name, noise=0.05, seed=i) for name in ("a", "b"))).verdict for i in range(15)
+    ]
     assert "regression" not in verdicts
     assert verdicts.count("pass") >= 13
+
+
+def test_nothing_is_judged_between_looks():
+    """Judging costs time beside what is measured: only after the rounds that are looks."""
+    judged = []
+    go_on = until_decided((3, 5), lambda: judged.append(1) or [CASES[0].id])
+    assert go_on(None, CASES, 1) == go_on(None, CASES, 2) == CASES
+    assert judged == []
+    assert go_on(None, CASES, 3) == CASES[:1]
+    assert go_on(None, CASES, 4) == CASES[:1]
+    assert judged == [1]

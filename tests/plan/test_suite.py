@@ -1,11 +1,13 @@
 """Suites: from files and flags to cases."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from linbench import suite
+from linbench import tasks
 from linbench.errors import UsageError
+from linbench.plan import suite
 
 
 def cases_of(**settings):
@@ -57,12 +59,82 @@ def test_tokens_set_the_batch():
 def test_tasks_are_an_axis_and_a_search_has_a_limit_instead_of_a_batch():
     """The largest batch is looked for once a configuration, within 16 GB unless said otherwise."""
     both = {"impl": "sdpa", "seq": "512", "batch": "2,4", "task": "efficiency,max_batch"}
-    fields = [(case.task, case.batch, case.memory_limit_bytes) for case in cases_of(**both)]
-    assert fields == [
-        ("efficiency", 2, None), ("efficiency", 4, None), ("max_batch", 1, 16 * 2**30),
+    limits = [case.setting("memory_limit_bytes") for case in cases_of(**both)]
+    assert [(case.task, case.batch) for case in cases_of(**both)] == [
+        ("efficiency", 2), ("efficiency", 4), ("max_batch", 1),
     ]  # fmt: skip
+    assert limits == [None, None, 16 * 2**30]
     (case,) = cases_of(impl="sdpa", seq="512", task="max_batch", memory_limit="512MiB")
-    assert case.memory_limit_bytes == 512 * 2**20
+    assert case.setting("memory_limit_bytes") == 512 * 2**20
+    assert case.id != cases_of(impl="sdpa", seq="512", task="max_batch")[0].id
+
+
+ACCURACY = """
+from pydantic import BaseModel
+
+from linbench.tasks import Metric, Task
+
+
+class Settings(BaseModel):
+    shots: int = 5
+
+
+ACCURACY = Metric("accuracy", better="more", scale="linear")
+TASK = Task((ACCURACY,), lambda case, context: {}, Settings)
+"""
+
+
+@pytest.fixture
+def accuracy(tmp_path):
+    """A task of the user's own, as `--task` names it; unplugged afterwards."""
+    (tmp_path / "accuracy.py").write_text(ACCURACY)
+    yield f"accuracy={tmp_path / 'accuracy.py'}:TASK"
+    tasks._plugged.clear()
+
+
+def test_a_task_of_one_s_own_brings_its_settings(accuracy):
+    """They stand among the suite's, are validated, and are part of the case; others have none."""
+    settings = {"impl": "sdpa", "seq": "512", "task": ["efficiency", accuracy]}
+    read = suite.read({**settings, "shots": "7"})
+    assert [(case.task, case.settings) for case in suite.expand(read, "cpu")[0]] == [
+        ("efficiency", None), ("accuracy", (("shots", 7),)),
+    ]  # fmt: skip
+    assert [metric.name for metric in read.metrics] == ["time", "memory", "energy", "accuracy"]
+    assert read.task_plugins == [accuracy]
+    assert suite.read(read.model_dump(mode="json")) == read
+    assert suite.expand(suite.read(settings), "cpu")[0][1].setting("shots") == 5
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"shots": "many"}, "--shots 'many'"),
+        ({"shotz": 7}, "did you mean 'shots'?"),
+        ({"memory_limit": "8GB"}, "add --task max_batch"),
+    ],
+)
+def test_bad_settings_of_a_task_of_one_s_own(accuracy, settings, says):
+    """As of those that are built in."""
+    with pytest.raises(UsageError, match=re.escape(says)) as caught:
+        cases_of(impl="sdpa", seq="512", task=[accuracy], **settings)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "says"),
+    [
+        ("accuracy=", "expected NAME=module:attribute or NAME=path/to/file.py:attribute"),
+        ("accuracy=nowhere.py:TASK", "'nowhere.py' was not found"),
+        ("accuracy=json:dumps", "'dumps' is something else in 'json', expected Task"),
+        ("max_batch=json:dumps", "is built in; give yours a name of its own: my_max_batch"),
+        ("accurcy", "--task 'accurcy' is unknown"),
+    ],
+)
+def test_tasks_that_are_none(task, says):
+    """One line that says what was looked for."""
+    with pytest.raises(UsageError, match=re.escape(says)) as caught:
+        cases_of(impl="sdpa", seq="512", task=[task])
+    assert "\n" not in str(caught.value)
 
 
 def test_a_plugin_takes_the_axes_it_names():
@@ -77,8 +149,8 @@ def test_a_plugin_takes_the_axes_it_names():
     [
         ({"heads": "3"}, "--heads 3 does not divide --d-model 256"),
         ({"impl": "vanila"}, "did you mean 'vanilla'?"),
-        ({"impl": "mine=nothing"}, "expected NAME=module:builder"),
-        ({"impl": "mine=x.py:b@q"}, "names the axis 'q'"),
+        ({"impl": "mine=nothing"}, "expected NAME=module:attribute or NAME=path/to/file.py:"),
+        ({"impl": "mine=x.py:b@q"}, "axis 'q' is unknown"),
         ({"dtype": "float23"}, "did you mean 'float32'?"),
         ({"device": "gpu"}, "--device 'gpu' is unknown"),
         ({"sharing": "layer-wise"}, "did you mean 'layerwise'?"),
@@ -93,6 +165,7 @@ def test_a_plugin_takes_the_axes_it_names():
         ({"seed": 10**30}, "--seed"),
         ({"case_timeout": "none"}, "hang for ever"),
         ({"impl": "vanilla@k"}, "built in and takes no builder"),
+        ({"impl": "vanilla@k"}, "plug yours in as my_vanilla=module:builder"),
         ({"impl": "sdpa=x.py:b"}, "plug yours in as my_sdpa=x.py:b"),
         ({"impl": "a=x.py:b,a=y.py:b"}, "names 'a' twice"),
         ({"task": "max-batch"}, "did you mean 'max_batch'?"),
@@ -118,8 +191,11 @@ def test_plugins_that_are_not_there_are_found_without_running_them(tmp_path, mon
     for spec in ("a=there.py:build", "a=there:build", "a=linbench.peers:mha"):
         suite.check_plugins(suite.read({"impl": spec}))
     for spec in ("a=gone.py:build", "a=gone.module:build"):
-        with pytest.raises(UsageError, match="was not found"):
+        with pytest.raises(UsageError, match="--impl 'a': .* was not found"):
             suite.check_plugins(suite.read({"impl": spec}))
+    gone = suite.Suite(task=["a=gone.py:TASK"])
+    with pytest.raises(UsageError, match="--task 'a': 'gone.py' was not found"):
+        suite.check_plugins(gone)
 
 
 def test_flags_override_the_file(tmp_path):

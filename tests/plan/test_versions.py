@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from linbench import provenance
-from linbench.case import Case
 from linbench.errors import UsageError
 from linbench.executors.local import Local
-from linbench.suite import read
-from linbench.versions import beside, check
+from linbench.plan import provenance
+from linbench.plan.measure import measure
+from linbench.plan.suite import read
+from linbench.plan.versions import check, checkout
+from linbench.run.case import Case
 
 PLUGIN = """
 import torch
@@ -58,7 +59,7 @@ def suite(**settings):
 def test_the_reference_is_checked_out_and_removed(repository):
     """The files are those of the commit; afterwards neither folder nor worktree is left."""
     (repository / "mine.py").write_text(PLUGIN.format(told=3))
-    with beside("HEAD~1") as (reference, candidate):
+    with checkout("HEAD~1") as (reference, candidate):
         assert "told = 1" in (reference.folder / "mine.py").read_text()
         assert "told = 3" in (candidate.folder / "mine.py").read_text()
         assert reference.label.startswith("HEAD~1 (")
@@ -69,7 +70,7 @@ def test_the_reference_is_checked_out_and_removed(repository):
 
 def test_it_is_removed_after_an_error_too(repository):
     """What goes wrong while measuring leaves nothing behind."""
-    with pytest.raises(KeyboardInterrupt), beside("HEAD") as (reference, _):
+    with pytest.raises(KeyboardInterrupt), checkout("HEAD") as (reference, _):
         raise KeyboardInterrupt
     assert not reference.root.exists()
 
@@ -79,7 +80,7 @@ def test_a_folder_within_the_repository_is_kept(repository, monkeypatch):
     (repository / "sub").mkdir()
     commit(repository / "sub", other=PLUGIN.format(told=1))
     monkeypatch.chdir(repository / "sub")
-    with beside("HEAD") as (reference, _):
+    with checkout("HEAD") as (reference, _):
         assert (reference.folder / "other.py").is_file()
         check(suite(impl="mine=other.py:build"), [reference])
 
@@ -87,14 +88,14 @@ def test_a_folder_within_the_repository_is_kept(repository, monkeypatch):
 @pytest.mark.parametrize("ref", ["nosuch", "--help", "HEAD~7", ""])
 def test_a_commit_that_is_not_there_is_named(repository, ref):
     """The text says what was expected, and that CI may have to fetch it."""
-    with pytest.raises(UsageError, match="names no commit of this repository"), beside(ref):
+    with pytest.raises(UsageError, match="names no commit of this repository"), checkout(ref):
         pass
 
 
 def test_outside_a_repository(tmp_path, monkeypatch):
     """The remedy is a repository."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="needs a git repository"), beside("HEAD"):
+    with pytest.raises(UsageError, match="needs a git repository"), checkout("HEAD"):
         pass
 
 
@@ -112,19 +113,19 @@ def test_code_that_both_versions_share_is_refused(repository, impl, said):
     """Two names for the same code would always pass."""
     (repository / "other.py").write_text("")
     (repository.parent / "out.py").write_text("")
-    with beside("HEAD~1") as versions, pytest.raises(UsageError, match=said):
+    with checkout("HEAD~1") as versions, pytest.raises(UsageError, match=said):
         check(suite(impl=impl), versions)
 
 
 def test_an_absolute_path_is_refused(repository):
     """It is one file, whatever the version."""
-    with beside("HEAD~1") as versions, pytest.raises(UsageError, match="one file for both"):
+    with checkout("HEAD~1") as versions, pytest.raises(UsageError, match="one file for both"):
         check(suite(impl=f"mine={repository / 'mine.py'}:build"), versions)
 
 
 def test_linbench_s_own_repository_measures_what_is_built_in():
     """A tree that holds linbench itself needs no plug-in."""
-    with beside("HEAD") as versions:
+    with checkout("HEAD") as versions:
         check(suite(impl="sdpa,linformer"), versions)
 
 
@@ -143,10 +144,10 @@ def test_each_version_runs_its_own_code(repository):
     """File, and modules beside it, come from the version; this version's parent from neither."""
     commit(repository, mine=TELLS, helper="told = 'old'\n")
     commit(repository, helper="told = 'new'\n")
-    with beside("HEAD~1") as (reference, candidate):
+    with checkout("HEAD~1") as (reference, candidate):
         for version, said in ((reference, "told old"), (candidate, "told new")):
-            with Local(["mine=mine.py:build"], {"keep_pages": True}, 20, version=version) as run:
-                assert said in run(Case(impl="mine", seq=64), 0).reason
+            with Local(suite(case_timeout="20s"), version=version) as pool:
+                assert said in measure(pool, Case(impl="mine", seq=64), 0).reason
 
 
 def test_a_module_from_the_other_version_is_an_error(repository):
@@ -159,12 +160,11 @@ def test_a_module_from_the_other_version_is_an_error(repository):
     commit(repository, mine=text.replace("import helper", "import later"))
     git(repository, "rm", "-q", "--cached", "later.py")
     git(repository, "commit", "-qm", "only in the working tree")
-    with beside("HEAD") as (reference, candidate):
-        plugins = ["mine=mine.py:build"]
-        with Local(
-            plugins, {"keep_pages": True}, 20, version=reference, not_from=candidate.root
-        ) as run:
-            record = run(Case(impl="mine", seq=64), 0)
+    with (
+        checkout("HEAD") as (reference, candidate),
+        Local(suite(case_timeout="20s"), version=reference, forbidden_root=candidate.root) as pool,
+    ):
+        record = measure(pool, Case(impl="mine", seq=64), 0)
     assert record.status == "error"
     assert record.reason.startswith("later came from")
     assert Path(repository).name in record.reason
@@ -176,10 +176,10 @@ def test_a_hook_s_environment_does_not_reach_git(repository, monkeypatch):
     before = index.read_bytes()
     monkeypatch.setenv("GIT_INDEX_FILE", str(index))
     monkeypatch.setenv("GIT_DIR", str(repository / ".git"))
-    with beside("HEAD~1") as (reference, _):
-        commit_there = provenance.git(reference.root)["commit"]
+    with checkout("HEAD~1") as (reference, _):
+        commit_there = provenance.commit_of(reference.root).commit
     assert index.read_bytes() == before
-    assert commit_there != provenance.git(repository)["commit"]
+    assert commit_there != provenance.commit_of(repository).commit
 
 
 def test_hooks_do_not_run(repository):
@@ -188,13 +188,13 @@ def test_hooks_do_not_run(repository):
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
-    with beside("HEAD") as (reference, _):
+    with checkout("HEAD") as (reference, _):
         assert reference.folder.is_dir()
 
 
 def test_sigterm_leaves_nothing_behind(repository):
     """It ends things as Ctrl-C does."""
-    with pytest.raises(KeyboardInterrupt), beside("HEAD") as (reference, _):
+    with pytest.raises(KeyboardInterrupt), checkout("HEAD") as (reference, _):
         signal.raise_signal(signal.SIGTERM)
     assert not reference.root.exists()
 
@@ -203,5 +203,5 @@ def test_a_folder_that_the_reference_lacks_is_named(repository, monkeypatch):
     """The message names commit and folder."""
     (repository / "new").mkdir()
     monkeypatch.chdir(repository / "new")
-    with pytest.raises(UsageError, match="has no folder 'new'"), beside("HEAD"):
+    with pytest.raises(UsageError, match="has no folder 'new'"), checkout("HEAD"):
         pass

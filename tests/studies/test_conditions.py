@@ -5,6 +5,7 @@ import pytest
 import synthetic
 
 from linbench.report.content import Quantity
+from linbench.run.case import Case
 from linbench.run.metrics import Measurement, Metric
 from linbench.run.record import Check, Detail
 from linbench.run.runs import Run, Runs
@@ -107,6 +108,18 @@ def test_a_run_that_measured_nothing_says_so():
     records = [synthetic.failed("skipped", "no budget", 512)]
     assert sentence_of(records) == "Run `synthetic` measured none of its 1 case."
     assert "no budget" in tables_of(records)["Not measured"].rows[0]
+
+
+def test_cases_without_n_are_counted_too():
+    """They are measured, or not, and name no n."""
+    loose = Case(impl="t.py::test", seq=None, scope="function", d_model=None, heads=None)
+    records = [synthetic.ok(loose, 0, [0.1])]
+    assert "measured t.py::test on Example CPU (2 cores): 1 of 1 case, 1 record" in sentence_of(
+        records
+    )
+    lost = records[0].model_copy(update={"status": "error", "reason": "raised", "metrics": {}})
+    (row,) = tables_of([lost])["Not measured"].rows
+    assert texts(row)[1:] == ("function", "\N{EN DASH}", "error", "raised", "1")
 
 
 def test_checks_and_warnings_are_summed_up():

@@ -133,9 +133,11 @@ def test_values_without_a_ratio_have_none():
     quiet = {"call_noise": 0.0, "drift": 0.0, "outliers": 0.0, "metric": score}
     rng = np.random.default_rng(6)
     base, other = (
-        synthetic.series(rng, lambda n: n / 1024 - 1, key=key, sizes=(512, 1024, 2048), **quiet)
+        synthetic.series(rng, lambda n: 1.0 * n, key=key, sizes=(512, 1024, 2048), **quiet)
         for key in (BASE, PLUGIN)
     )
+    lower = [replace(one, value=one.value - 1024) for one in other.readings]
+    other = replace(other, readings=tuple(lower))
     assert [ratio.n for ratio in ratios(base, other)] == [2048]
     assert bases_of([replace(base, mathematics="exact"), other]) == []
 

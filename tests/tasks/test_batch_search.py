@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from linbench.batch_search import search
+from linbench.tasks.support.batch_search import search
 
 MIB = 2**20
 
