@@ -98,7 +98,7 @@ def resolve_k(rule: str, n: int, layers: int) -> tuple[KPerLayer, str | None]:
     if rule.isdecimal():
         return int(rule), None
     if rule.startswith("n/"):
-        return k_at(rule, n), rule
+        return k_at(int(rule.removeprefix("n/")), n), rule
     if "/" in rule:
         per_layer = tuple(map(int, rule.split("/")))
         if len(per_layer) != layers:

@@ -2,7 +2,7 @@
 
 Run it with `python suites/bench_overhead.py`. A round's own cost is what it took in all less its
 first call, warm-up and samples. The parent's memory is that of planning and recording 10,000 cases
-with an executor that measures nothing.
+with a pool that measures nothing.
 """
 
 import resource
@@ -13,23 +13,26 @@ import tempfile
 import time
 from pathlib import Path
 
-from linbench import runner
-from linbench.case import Case
 from linbench.executors.local import Local
-from linbench.journal import Journal
-from linbench.record import Header, Machine, Memory, Record
+from linbench.plan import measure
+from linbench.plan.schedule import Plan, Schedule, Slot
+from linbench.plan.suite import Suite
+from linbench.run.case import Case
+from linbench.run.journal import Journal
+from linbench.run.metrics import Measurement
+from linbench.run.record import Detail, Header, Machine, Memory, Record
 
 BIN = Path(sys.executable).with_name("linbench")
 
 
 def own_cost_s(record: Record) -> float:
     """Return what a round took beyond the calls it measured, in seconds."""
-    timing = record.timing
+    timing, seconds = record.detail.timing, record.samples("time")
     assert record.duration_s
     assert timing
     assert timing.first_call_s is not None
-    calls = sum(record.seconds) * (timing.calls_per_sample or 1)
-    warm_up = (timing.warmup_calls or 0) * statistics.median(record.seconds)
+    calls = sum(seconds) * (timing.calls_per_sample or 1)
+    warm_up = (timing.warmup_calls or 0) * statistics.median(seconds)
     return record.duration_s - timing.first_call_s - calls - warm_up
 
 
@@ -42,11 +45,11 @@ def per_round(rounds: int = 20) -> dict[str, float]:
         Case(impl="linformer", seq=2048, **linformer),
     ]
     costs: dict[str, list[float]] = {}
-    with Local([], {"keep_pages": True}, 60.0) as measure:
+    with Local(Suite()) as pool:
         for round_ in range(rounds):
             for case in cases:
                 costs.setdefault(f"{case.label} n={case.seq}", []).append(
-                    own_cost_s(measure(case, round_))
+                    own_cost_s(measure.measure(pool, case, round_))
                 )
     return {name: statistics.median(values) for name, values in costs.items()}
 
@@ -77,17 +80,30 @@ def parent_of_many(cases: int = 10_000) -> tuple[float, float]:
         for i in range(cases)
     ]  # fmt: skip
 
-    def measure(case: Case, round_: int) -> Record:
-        memory = Memory(peak_bytes=1, weights_bytes=1, inputs_bytes=1)
-        return Record(case_id=case.id, case=case, round=round_, status="ok",
-                      seconds=[1e-3] * 50, memory=memory, duration_s=1e-3)  # fmt: skip
+    class Idle:
+        """A pool of one place that is done at once."""
+
+        def slots(self) -> list[Slot]:
+            return [Slot()]
+
+        def submit(self, slot: Slot, case: Case, round_: int) -> None:
+            del slot
+            self.visit = case, round_
+
+        def next(self, timeout_s: float | None = None) -> Record:
+            del timeout_s
+            case, round_ = self.visit
+            metrics = {"time": Measurement(1e-3, [1e-3] * 50), "memory": Measurement(1.0)}
+            detail = Detail(memory=Memory(weights_bytes=1, inputs_bytes=1))
+            return Record(case_id=case.id, case=case, round=round_, status="ok", metrics=metrics,
+                          detail=detail, duration_s=1e-3)  # fmt: skip
 
     header = Header(run_id="x", created="", linbench="", machine=Machine(fingerprint="x"))
     with tempfile.TemporaryDirectory() as folder:
         begin = time.monotonic()
         with Journal.create(Path(folder) / "x.jsonl", header) as journal:
-            plan = runner.Plan(rounds=1, budget_s=None)
-            runner.run(grid, plan, measure, journal.append, free_bytes=1e15)
+            schedule = Schedule(grid, Plan(rounds=1, budget_s=None))
+            measure.run(schedule, Idle(), journal.append)
         took = time.monotonic() - begin
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000, took / cases
 

@@ -17,7 +17,7 @@ from linbench.report.content import (
     count,
 )
 from linbench.run.case import Case
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 
 SIZES = (512, 1024, 2048, 4096, 8192, 16384, 32768)
 LAWS = {

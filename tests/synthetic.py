@@ -108,9 +108,7 @@ def measured(
             slow = np.where(rng.random(count) < outliers, rng.uniform(1.2, 3.0, count), 1.0)
             seconds = (time(n) * np.exp(noise) * slow).tolist()
             one = Case(seq=n, **{"impl": "vanilla", "scope": "core", **case})
-            records.append(
-                ok(one, index, seconds, round(memory(n)) if memory else None)
-            )
+            records.append(ok(one, index, seconds, round(memory(n)) if memory else None))
     return records
 
 
@@ -124,9 +122,7 @@ def ok(
         metrics["time"] = Measurement(value, list(seconds), "perf_counter")
     if peak_bytes is not None:
         metrics["memory"] = Measurement(peak_bytes, source="cpu_allocator")
-    return Record(
-        case_id=case.id, case=case, round=round_, status="ok", metrics=metrics, **fields
-    )
+    return Record(case_id=case.id, case=case, round=round_, status="ok", metrics=metrics, **fields)
 
 
 def failed(status: str, reason: str, n: int, **case: Any) -> Record:

@@ -117,7 +117,7 @@ def _flag(name: str, field: "FieldInfo", defaults: Mapping[str, str]) -> inspect
     kind: Any = str
     if more.get("repeats"):
         kind = list[str]
-    elif field.annotation in (bool, int):
+    elif field.annotation in (bool, int) and not field.metadata:  # else it reads text its own way
         kind = field.annotation
     names = [str(more["flags"])] if "flags" in more else []
     option = typer.Option(*names, help=text, rich_help_panel=str(more.get("panel", "Grid")))

@@ -13,6 +13,7 @@ import heapq
 import itertools
 import math
 import random
+import statistics
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,9 +21,9 @@ from dataclasses import asdict, dataclass, field
 from linbench import tasks, words
 from linbench.plan.predict import Predictor, family_of, observed_of, tokens_of
 from linbench.run.case import Case
-from linbench.run.metrics import Metric
+from linbench.run.metrics import TIME, Metric
 from linbench.run.record import Detail, Record
-from linbench.stats.intervals import half_width
+from linbench.stats.intervals import half_width, quantile
 from linbench.tasks import SURE_ROUNDS, Prediction
 
 STEADY_ROUNDS = 5
@@ -145,7 +146,7 @@ class Schedule:
         self._todo_s = 0.0
         self.in_flight: set[tuple[Case, int]] = set()
         self._told: list[Case] = []
-        self._noisy = [metric.name for metric in metrics if metric.noise == "rounds"] or ["time"]
+        self._noisy = [metric for metric in metrics if metric.noise == "rounds"] or [TIME]
         self._fates = {case: _Fate() for case in self.cases}
         self._sure = {name: tasks.find(name).rounds(plan) for name in {c.task for c in self.cases}}
         self._committed: dict[Case, float] = {}
@@ -302,11 +303,11 @@ class Schedule:
     def _width(self, case: Case) -> float:
         """Return the widest relative interval of what scatters, infinite where there is none."""
         records = [records[-1] for records in self._fates[case].results]
-        widths = [
-            half_width([value for record in records if (value := record.value(name))])
-            for name in self._noisy
-            if any(record.value(name) for record in records)
-        ]
+        values = {
+            metric: [value for r in records if (value := r.value(metric.name)) is not None]
+            for metric in self._noisy
+        }
+        widths = (_relative(metric, own) for metric, own in values.items() if own)
         return max(widths, default=math.inf)
 
     # ---- the visits ----
@@ -485,6 +486,17 @@ _Cause = Callable[[_Found], str]
 def _span(values: Sequence[float], unit: str) -> str:
     low, high = words.quantity(min(values), unit), words.quantity(max(values), unit)
     return low if low == high else f"{low} to {high}"
+
+
+def _relative(metric: Metric, values: Sequence[float]) -> float:
+    """Return the half-width of a 95 % interval, relative to the typical value."""
+    if metric.scale == "log":
+        return half_width([value for value in values if value > 0])
+    if len(values) < 2:
+        return math.inf
+    half = quantile(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    mean = abs(statistics.fmean(values))
+    return half / mean if mean else math.inf
 
 
 def _cost(case: Case, prediction: Prediction) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from linbench import words
 from linbench.run.case import Case
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 
 NONE = "\N{EN DASH}"
 """Stands in a table where there is nothing."""

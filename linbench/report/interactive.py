@@ -7,7 +7,7 @@ from linbench import words
 from linbench.report import scales
 from linbench.report.content import Figure, Line, Plot
 from linbench.report.styles import Style, styles_of
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 
 _WIDE, _LINE = 2.8, 1.7  # px; of lines that coincide the first are wider, so that all are seen
 

@@ -123,6 +123,12 @@ class Case(BaseModel):
         return self.k_rule or (None if self.k is None else k_text(self.k))
 
     @property
+    def k_divisor(self) -> int | None:
+        """The 4 of the rule `n/4`; None where k follows no such rule."""
+        digits = (self.k_rule or "").removeprefix("n/")
+        return int(digits) if self.k_rule != digits and digits.isdecimal() else None
+
+    @property
     def problem_words(self) -> tuple[str, ...]:
         """The problem, a word for each thing: scope, mode, shape, dtype, device."""
         if self.scope == "function":
@@ -159,7 +165,7 @@ class Case(BaseModel):
         """
         holes = set(without)
         if "seq" in holes:
-            holes |= {"k"} if self.k_rule else set()
+            holes |= {"k"} if self.k_divisor else set()
             holes |= {"batch"} if self.tokens else set()
         return self.model_copy(update=dict.fromkeys(holes))
 
@@ -174,8 +180,8 @@ class Case(BaseModel):
         At 0 it is without n, as the readings of a case without one are (see `Reading`).
         """
         found: dict[str, Any] = {"seq": n or None}
-        if self.k_rule:
-            found["k"] = k_at(self.k_rule, n)
+        if self.k_divisor:
+            found["k"] = k_at(self.k_divisor, n)
         if self.tokens:
             found["batch"] = self.tokens // n
         elif self.batch is None:
@@ -187,9 +193,9 @@ class Case(BaseModel):
         return dict(self.settings or ()).get(name)
 
 
-def k_at(rule: str, n: int) -> int:
-    """Return the k that a rule such as `n/4` gives at one n, at least 1."""
-    return max(1, n // int(rule.removeprefix("n/")))
+def k_at(divisor: int, n: int) -> int:
+    """Return the k that the rule `n/divisor` gives at one n, at least 1."""
+    return max(1, n // divisor)
 
 
 def k_text(k: KPerLayer) -> str:

@@ -14,7 +14,7 @@ from linbench.run.case import Case
 from linbench.run.metrics import KNOWN, NOISY_SOURCES, Metric
 from linbench.run.record import Header, Record, read
 from linbench.stats import intervals
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 
 T = TypeVar("T")
 

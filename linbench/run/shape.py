@@ -97,6 +97,4 @@ _WITHOUT = dict.fromkeys(("k", "k_rule", "sharing", "projection", "order"))
 def unbounded(case: Case) -> int:
     """Return an n beyond any that is measured, which the windows of a case divide."""
     ks = case.k if isinstance(case.k, tuple) else (case.k or 1,)
-    if case.k_rule:
-        ks = (int(case.k_rule.removeprefix("n/")),)
-    return math.lcm(*ks) << 44
+    return math.lcm(*(case.k_divisor,) if case.k_divisor else ks) << 44

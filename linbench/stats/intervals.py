@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from linbench.stats.interval import Interval as Interval
+from linbench.stats.interval import Interval
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import special
 
-from linbench.stats.intervals import Floats, Interval
+from linbench.stats.interval import Interval
+from linbench.stats.intervals import Floats
 
 MIN_ROUNDS = 3
 """Of two rounds none can be seen to be out of line, and one slow call makes a regression."""

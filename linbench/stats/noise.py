@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from linbench.stats import intervals
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from linbench.stats.intervals import Floats, Interval, quantile
+from linbench.stats.interval import Interval
+from linbench.stats.intervals import Floats, quantile
 
 FALSE_ALARMS = 0.01
 """The chance that histories in which nothing changed show any step at all, together."""

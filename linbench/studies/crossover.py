@@ -10,7 +10,8 @@ from linbench import attention, words
 from linbench.run.case import Case
 from linbench.run.metrics import Metric
 from linbench.run.runs import Panel, Series
-from linbench.stats.intervals import Interval, difference
+from linbench.stats.interval import Interval
+from linbench.stats.intervals import difference
 
 _TINY = 1e-300  # stands for the end of an interval that reaches to zero
 BEST = "the best exact implementation"

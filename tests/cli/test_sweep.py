@@ -12,9 +12,11 @@ import jsonschema
 import psutil
 import pytest
 
-from linbench.record import load, read
+from linbench.record import load
+from linbench.run.record import read
 
 BIN = Path(sys.executable).parent / "linbench"
+TESTS = Path(__file__).parents[1]
 QUICK = ("--impl", "sdpa", "--seq", "64..128", "--d-model", "64", "--rounds", "2")
 
 
@@ -109,7 +111,7 @@ def test_a_sweep_measures_its_grid(swept):
 
 def test_every_written_line_matches_the_schema(swept):
     """The published JSON Schema describes what a sweep really writes."""
-    schema = json.loads((Path(__file__).parents[1] / "docs" / "run-file.schema.json").read_text())
+    schema = json.loads((TESTS.parent / "docs" / "run-file.schema.json").read_text())
     validator = jsonschema.Draft202012Validator(schema)
     lines = (swept / "results" / "r.jsonl").read_text().splitlines()
     assert len(lines) == 33
@@ -182,7 +184,7 @@ def test_bad_input_is_one_line_exit_2_and_nothing_written(tmp_path, words, says)
 
 def test_a_failing_plugin_is_exit_1_and_the_rest_is_measured(tmp_path):
     """A case in error or incorrect makes the sweep exit 1; what is beside it is kept."""
-    bad = Path(__file__).parent / "misbehaving.py"
+    bad = TESTS / "misbehaving.py"
     words = ["--impl", "sdpa"]
     for name in ("raises_running", "nan", "leaves"):
         words += ["--impl", f"{name}={bad}:{name}"]

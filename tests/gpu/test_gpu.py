@@ -1,14 +1,17 @@
 """On a real NVIDIA GPU: run with `pytest -m gpu`. Left out by default."""
 
+import functools
 import statistics
 import time
 
 import pytest
 import torch
 
-from linbench.case import Case
 from linbench.executors.local import Local
+from linbench.plan.measure import measure as measure_at
+from linbench.plan.suite import Suite
 from linbench.probes import nvml
+from linbench.run.case import Case
 
 pytestmark = [
     pytest.mark.gpu,
@@ -19,8 +22,8 @@ MIB = 2**20
 
 @pytest.fixture(scope="module")
 def measure():
-    with Local([], {"keep_pages": True}, case_timeout_s=120.0) as local:
-        yield local
+    with Local(Suite(case_timeout=120), "cuda") as local:
+        yield functools.partial(measure_at, local)
 
 
 def test_samples_hold_the_whole_of_a_call():
@@ -57,17 +60,20 @@ def test_every_implementation_is_measured_and_right(measure, impl, mode):
     )  # fmt: skip
     record = measure(case, 0)
     assert record.status == "ok", record.reason
-    assert record.check.max_rel_error <= record.check.tolerance
-    assert record.timing.clock == "cuda_event"
-    assert record.memory.source == "cuda_allocator"
-    assert record.memory.cuda_reserved_bytes >= record.memory.cuda_allocated_bytes > 0
+    detail = record.detail
+    assert detail.check.max_rel_error <= detail.check.tolerance
+    assert detail.timing.clock == record.metrics["time"].source == "cuda_event"
+    assert record.metrics["memory"].source == "cuda_allocator"
+    assert record.value("memory") == detail.memory.cuda_allocated_bytes
+    assert detail.memory.cuda_reserved_bytes >= detail.memory.cuda_allocated_bytes > 0
 
 
 def test_vanilla_memory_is_the_analytic_one(measure):
     """Two n x n matrices of 4 heads at n = 4096 in float32: 512 MiB, by the allocator."""
     case = Case(impl="vanilla", seq=4096, scope="core", device="cuda")
-    memory = measure(case, 0).memory
-    assert memory.peak_bytes == pytest.approx(512 * MIB, rel=0.05)
+    record = measure(case, 0)
+    memory = record.detail.memory
+    assert record.value("memory") == pytest.approx(512 * MIB, rel=0.05)
     for name in ("nvml_process_bytes", "nvml_device_bytes"):
         assert getattr(memory, name) or memory.reasons[name]
 
@@ -75,26 +81,29 @@ def test_vanilla_memory_is_the_analytic_one(measure):
 def test_energy_and_clocks_are_there_or_say_why(measure):
     """Joules by the GPU's counter; clocks and throttle reasons at every sample."""
     record = measure(Case(impl="sdpa", seq=8192, device="cuda"), 0)
-    assert (record.energy_j is None) != (record.energy_reason is None)
-    if record.energy_j:
-        assert 0 < record.energy_j < 1000
-    assert len(record.clocks) == len(record.seconds)
+    energy = record.metrics["energy"]
+    assert (energy.value is None) != (energy.reason is None)
+    if energy.value:
+        assert 0 < energy.value < 1000
+        assert energy.source == "nvml"
+    assert len(record.detail.clocks) == len(record.samples("time"))
 
 
 @pytest.mark.parametrize("impl", ["vanilla", "sdpa"])
 def test_the_largest_batch_is_found_by_running_out_of_memory(measure, impl):
     """Every answer comes from a run under the limit; the bytes of what fits are within it."""
-    case = Case(task="max_batch", impl=impl, seq=1024, memory_limit_bytes=2**30, device="cuda")
+    limit = {"memory_limit_bytes": 2**30}
+    case = Case(task="max_batch", impl=impl, seq=1024, settings=limit, device="cuda")
     record = measure(case, 0)
     assert record.status == "ok", record.reason
-    found = record.max_batch
-    assert found.how == "measured"
-    tried = {one.batch: one for one in found.tried}
-    assert tried[found.batch].fits
-    assert tried[found.batch].bytes <= 2**30
-    assert tried[found.batch + 1].bytes is None
+    assert record.metrics["max_batch"].source == "measured"
+    batch = record.value("max_batch")
+    tried = {one["batch"]: one for one in record.detail.max_batch["tried"]}
+    assert tried[batch]["fits"]
+    assert tried[batch]["bytes"] <= 2**30
+    assert tried[batch + 1]["bytes"] is None
     if impl == "vanilla":  # two n x n matrices of 4 heads each: 32 MiB a sequence
-        assert 24 <= found.batch <= 34
+        assert 24 <= batch <= 34
 
 
 def test_more_than_the_gpu_holds_is_oom(measure):

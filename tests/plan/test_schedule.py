@@ -297,6 +297,22 @@ def test_what_scatters_decides_when_a_case_is_known(metrics, rounds):
     assert set(Counter(case for case, _ in machine.visits).values()) == {rounds}
 
 
+@pytest.mark.parametrize(("values", "enough"), [((-2.0, 1e-3), True), ((0.0, 1.0), False)])
+def test_a_linear_metric_is_known_relative_to_its_mean(values, enough):
+    """Below zero too; where the mean is about zero, no relative width is narrow."""
+    metric = Metric("score", better="more", scale="linear")
+    machine = Machine()
+    chance = random.Random(1)
+
+    def record(case, round_, call_s, took_s):
+        found = Machine.record(machine, case, round_, call_s, took_s)
+        return found.model_copy(update={"metrics": {"score": Measurement(chance.gauss(*values))}})
+
+    machine.record = record
+    machine.run(grid("sdpa", sizes=(512,)), rounds=12, metrics=(metric,))
+    assert len(machine.visits) == (5 if enough else 12)
+
+
 def test_half_width_is_students_t_on_logarithms():
     """Known by hand: logs 0 and 0.1 have t(1) = 12.706, s/sqrt(2) = 0.05."""
     assert half_width([1.0, math.exp(0.1)]) == pytest.approx(math.expm1(12.7062 * 0.05), rel=1e-4)

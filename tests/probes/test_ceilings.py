@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from linbench.probes import ceilings
-from linbench.record import Ceilings
+from linbench.run.record import Ceilings
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from linbench.case import Case
+from linbench.executors import worker
 from linbench.executors.local import Local, fields_of
+from linbench.plan.suite import Suite
 from linbench.probes import machine
+from linbench.run.case import Case
 
 HERE = Path(__file__).parent
 MIB = 2**20
@@ -148,13 +150,13 @@ def test_the_server_samples_from_outside_while_memory_is_measured(library, monke
     """The measured process does not look at itself: its parent does, in the memory phase alone."""
     monkeypatch.setenv("LD_LIBRARY_PATH", str(library))
     monkeypatch.setenv("NVML_STUB", "no_pids")
-    with Local([], {"keep_pages": True}, 30.0) as local:
+    with Local(Suite()) as local:
         local._wait_ready()
         case = Case(impl="vanilla", seq=2048, scope="core")
-        job = {**local._job, "case": case.model_dump(mode="json"), "device": "cuda"}
+        job = {**local._job, "case": worker.as_job(case), "device": "cuda"}
         local._jobs.write(json.dumps(job).encode() + b"\n")
-        fields = fields_of(local._read(), 30.0)
-    memory = fields["memory"]
+        fields = fields_of(local._read(), 30.0, case)
+    memory = fields["detail"]["memory"]
     assert fields["status"] == "ok"
     assert memory["nvml_samples"] > 3
     assert memory["nvml_device_bytes"] > 1024 * MIB

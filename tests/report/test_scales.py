@@ -8,7 +8,7 @@ import pytest
 from linbench import words
 from linbench.report import scales
 from linbench.report.content import Line
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 
 
 def ticks(plot):

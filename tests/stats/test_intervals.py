@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from linbench.stats.intervals import Interval, difference, fit_layout, location
+from linbench.stats.interval import Interval
+from linbench.stats.intervals import difference, fit_layout, location
 
 
 def test_what_slows_a_whole_round_down_cancels_between_sizes():

@@ -3,7 +3,7 @@
 import pytest
 
 from linbench.run.case import Case
-from linbench.tasks import Context, Known, efficiency
+from linbench.tasks import Known, efficiency
 from linbench.tasks.efficiency import memory_warnings, outlier_warnings
 
 MIB = 2**20
@@ -46,9 +46,9 @@ def test_sources_of_memory_that_disagree_are_flagged(allocated, resident, warns)
 
 def test_slow_outliers_are_flagged_and_stay():
     """Those beyond Tukey's far fence, where there are enough samples for one."""
-    samples = [1.0, 1.01, 1.02, 0.99, 1.0, 5.0]
+    samples = [1.0, 1.01, 1.02, 0.99, 1.0, 1.01, 1.0, 0.99, 5.0]
     (said,) = outlier_warnings(samples)
-    assert said == "1 of 6 samples are slow outliers (up to 5.0 times)"
+    assert said == "1 of 9 samples are slow outliers (up to 5.0 times)"
     assert samples[-1] == 5.0
     assert outlier_warnings(samples[:-1]) == []
     assert outlier_warnings([1.0, 1.0, 1.0, 9.0]) == []
@@ -61,21 +61,3 @@ def test_a_prediction_counts_samples_and_the_first_call():
     assert prediction.call_s > 50
     assert 2 * prediction.call_s < prediction.round_s < 2.2 * prediction.call_s
     assert prediction.memory_bytes > 2 * 4 * 8192**2 * 4
-
-
-def test_a_round_in_this_process_gives_all_it_promises():
-    """Numbers with their sources, and the phases that a reason would name."""
-    import torch
-
-    phases = []
-    case = Case(impl="sdpa", seq=64, d_model=64, scope="core")
-    try:
-        outcome = efficiency.TASK.run(case, Context(send=lambda said: phases.append(said["phase"])))
-    finally:
-        torch.set_grad_enabled(True)
-    assert outcome.status == "ok"
-    assert phases == ["wake", "memory", "check", "time"]
-    assert set(outcome.metrics) == {"time", "memory", "energy"}
-    assert outcome.metrics["time"].value > 0
-    assert outcome.detail["check"]["mathematics"] == "exact"
-    assert outcome.detail["costs"]["flops"] == 4 * 64 * 64 * 64

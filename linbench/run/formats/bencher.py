@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from linbench.run.formats.values import Values
 from linbench.run.metrics import MEMORY, TIME, Metric
 from linbench.run.runs import Point
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 
 Measures = dict[str, dict[str, float]]
 

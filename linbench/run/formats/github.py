@@ -7,7 +7,7 @@ from linbench.run.formats.values import Values
 from linbench.run.metrics import Metric
 from linbench.run.record import Header
 from linbench.run.runs import Point
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 
 _UNITS = {"s": ("ms", 1e3), "byte": ("bytes", 1.0)}
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from linbench.run.metrics import Metric
 from linbench.run.runs import Point, Run, Runs, failure_record, series_by_case
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 
 Values = dict[str, dict[Metric, Point]]
 

@@ -8,7 +8,7 @@ from linbench.run.case import Case
 from linbench.run.metrics import Metric
 from linbench.run.runs import Run, Runs, Series, series_by_case
 from linbench.stats import intervals
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 
 UNCLEAR = "unclear"
 SAME = "same"

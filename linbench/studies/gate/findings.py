@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from linbench.errors import UsageError
 from linbench.run.metrics import MEMORY, TIME, Metric
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 from linbench.stats.moderated import Typical
 from linbench.studies.scaling import assertions
 from linbench.studies.scaling.assertions import Decision

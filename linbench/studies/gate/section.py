@@ -9,7 +9,7 @@ from linbench.report.content import Cell, Quantity, Table
 from linbench.report.markdown import markdown_table
 from linbench.run.formats import junit as xml
 from linbench.run.formats.junit import TestCase
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 from linbench.studies.gate.findings import EXPONENT, Finding, Gate, Verdict, verdict_of
 from linbench.studies.scaling.assertions import Decision
 

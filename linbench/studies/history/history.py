@@ -130,10 +130,7 @@ def _never(runs: Sequence[Run]) -> dict[str, str]:
                 unmeasured.setdefault(record.case_id, []).append(record)
     left = [failure_record(records) for records in unmeasured.values()]
     cases = [record.case for record in left]
-    return {
-        _name(record.case.title, record.case, cases): record.failure
-        for record in left
-    }
+    return {_name(record.case.title, record.case, cases): record.failure for record in left}
 
 
 def to_json(history: History) -> dict[str, Any]:

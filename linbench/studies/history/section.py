@@ -22,7 +22,7 @@ from linbench.report.content import (
 from linbench.run.case import Case
 from linbench.run.metrics import Metric
 from linbench.run.runs import Runs
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 from linbench.studies.history.history import History, events_of, histories_of
 from linbench.studies.history.sentences import (
     METHOD,

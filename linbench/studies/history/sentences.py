@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from linbench import words
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 from linbench.stats.steps import FALSE_ALARMS, HELD, MIN_LEVEL
 from linbench.studies.history.history import Event, History, events_of
 from linbench.studies.history.tracks import NOT_IN_RUN, Track

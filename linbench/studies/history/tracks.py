@@ -19,7 +19,7 @@ from linbench.run.runs import (
     series_by_case,
     series_of,
 )
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 from linbench.stats.steps import MIN_RUNS, Levels, Values, find, find_exact
 from linbench.studies.history.visits import Visit, differences
 from linbench.studies.scaling.exponent import TAIL_SIZES, exponent, tail_sizes

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from linbench.run.runs import Panel
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 from linbench.studies.paper import published
 
 Saved = Literal["time", "max_batch", "bytes"]

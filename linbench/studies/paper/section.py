@@ -7,7 +7,7 @@ from linbench import words
 from linbench.report.content import NONE, Cell, Figure, Line, Plot, Quantity, Section, Table
 from linbench.run.record import Header
 from linbench.run.runs import Runs
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 from linbench.studies.labels import EACH_N
 from linbench.studies.paper import batches, published
 from linbench.studies.paper.batches import SEARCH

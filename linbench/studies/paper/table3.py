@@ -8,7 +8,7 @@ from linbench.run.case import DEFAULT_TASK, Case
 from linbench.run.metrics import MEMORY, TIME
 from linbench.run.record import Record
 from linbench.run.runs import EXACT, Panel, Runs, Series, drop_incorrect, failure_record
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 from linbench.studies.crossover import Ratio, ratios, ratios_to_best
 from linbench.studies.paper import published
 from linbench.studies.paper.batches import SEARCH, Fit, fit_of

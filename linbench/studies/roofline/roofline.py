@@ -18,7 +18,7 @@ from linbench.run.record import Counts
 from linbench.run.runs import Panel, Runs, Series, panels_of
 from linbench.run.shape import costs_of
 from linbench.stats import intervals
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 
 Bound = Literal["arithmetic", "memory"]
 

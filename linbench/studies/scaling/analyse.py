@@ -7,7 +7,7 @@ from typing import Any
 from linbench.run.case import Case
 from linbench.run.metrics import Metric
 from linbench.run.runs import Panel, Point, Runs, Series, panels_of
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 from linbench.studies.crossover import Crossover, crossover
 from linbench.studies.scaling.counts import expected_exponent, needed_n, predicted_exponent
 from linbench.studies.scaling.exponent import Exponent, exponent, local_slopes

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from linbench.errors import UsageError, did_you_mean
 from linbench.run.runs import Series
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 from linbench.studies.crossover import ratios
 from linbench.studies.scaling.analyse import Scaling
 

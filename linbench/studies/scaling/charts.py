@@ -9,7 +9,7 @@ from linbench.run.case import Case
 from linbench.run.metrics import MEMORY, Metric
 from linbench.run.runs import Series
 from linbench.run.shape import matrices_bytes
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 from linbench.studies.crossover import Basis, Ratio, bases_of, ratios
 from linbench.studies.labels import EACH_N, VARIANTS, capital, label_of, wording
 from linbench.studies.scaling.analyse import PerMetric

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from linbench.run.runs import Series
-from linbench.stats.intervals import Interval, difference
+from linbench.stats.interval import Interval
+from linbench.stats.intervals import difference
 
 TAIL_SPAN = 4.0
 TAIL_SIZES = 3

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from linbench import words
-from linbench.stats.intervals import Interval, quantile
+from linbench.stats.interval import Interval
+from linbench.stats.intervals import quantile
 from linbench.studies.scaling.exponent import Exponent
 from linbench.studies.scaling.laws import Law
 

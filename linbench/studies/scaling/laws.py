@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from linbench.run.runs import Series
-from linbench.stats.intervals import Floats, Interval, Layout
+from linbench.stats.interval import Interval
+from linbench.stats.intervals import Floats, Layout
 
 _TERMS: dict[str, Callable[[Floats], Floats]] = {
     "1": np.ones_like,

@@ -8,7 +8,7 @@ from linbench.report.content import Line, Plot, View
 from linbench.run.case import Case
 from linbench.run.metrics import TIME, Metric
 from linbench.run.runs import Series
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 from linbench.studies.crossover import BEST, bases_of, ratios
 from linbench.studies.labels import EACH_N, capital, label_of, wording
 from linbench.studies.scaling.analyse import PerMetric

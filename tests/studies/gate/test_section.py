@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from linbench.stats.intervals import Interval
+from linbench.stats.interval import Interval
 from linbench.studies.gate import CaseNote, Finding, Gate
 from linbench.studies.gate.findings import with_assertions, worst
 from linbench.studies.gate.section import (
