@@ -1,10 +1,9 @@
 """Others' code by name: `module:attribute` or `path/to/file.py:attribute`."""
 
-import contextlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -12,17 +11,9 @@ from linbench.errors import UsageError, did_you_mean
 
 
 def attribute_of(what: str, target: str, expected: str, fits: Callable[[object], bool]) -> object:
-    """Import what `module:attribute` or `path/to/file.py:attribute` names.
+    """Import what `module:attribute` or `path/to/file.py:attribute` names, where it `fits`.
 
-    Args:
-        what: What it is for, as messages begin: `implementation 'mine'`.
-        target: Where it is.
-        expected: What should be there, for messages.
-        fits: Whether a value may be what is meant; the nearest such name is suggested.
-
-    Raises:
-        UsageError: the module, file or attribute is missing, the code raised while it was imported,
-            or the attribute is something else.
+    Messages of a UsageError begin with `what` it is for, and say what was `expected`.
     """
     where, _, attribute = target.rpartition(":")
     try:
@@ -47,14 +38,11 @@ def attribute_of(what: str, target: str, expected: str, fits: Callable[[object],
 
 
 def split_spec(spec: str, what: str, example: str) -> tuple[str, str]:
-    """Split `NAME=module:attribute` into name and target, importing nothing.
-
-    Raises:
-        UsageError: it is malformed.
-    """
+    """Split `NAME=module:attribute` into name and target, importing nothing."""
     name, equals, target = spec.partition("=")
     where, colon, attribute = target.rpartition(":")
-    if not (name and equals and where and colon and attribute):
+    # "@" may follow an attribute, for axes
+    if not (name and equals and where and colon and attribute.partition("@")[0]):
         raise UsageError(
             f"{what} '{spec}' is malformed, expected NAME=module:attribute or "
             f"NAME=path/to/file.py:attribute; for example {example}"
@@ -63,10 +51,7 @@ def split_spec(spec: str, what: str, example: str) -> tuple[str, str]:
 
 
 def source_of(target: str) -> Path | None:
-    """Return the source file of `module:attribute` or `file.py:attribute`, None if there is none.
-
-    Nothing is imported.
-    """
+    """Return the source file of `module:attribute` or `file.py:attribute`, without importing it."""
     where = target.rpartition(":")[0]
     if where.endswith(".py"):
         path = Path(where).expanduser()
@@ -85,17 +70,21 @@ def source_of(target: str) -> Path | None:
 
 
 def _import_module(where: str) -> ModuleType:
-    with _working_directory_on_path():
-        try:
-            return importlib.import_module(where)
-        except ModuleNotFoundError as error:
-            # one that the module itself imports is the module's failure, not a missing module
-            if not error.name or not f"{where}.".startswith(f"{error.name}."):
-                raise
-    raise UsageError(
-        f"module '{where}' was not found, expected an importable module; "
-        "install it, or give the path of a .py file"
-    )
+    # the working directory counts, as with `python -m`; last, so that nothing installed is hidden
+    here = str(Path.cwd())
+    sys.path.append(here)
+    try:
+        return importlib.import_module(where)
+    except ModuleNotFoundError as error:
+        # one that the module itself imports is the module's failure, not a missing module
+        if not error.name or not f"{where}.".startswith(f"{error.name}."):
+            raise
+        raise UsageError(
+            f"module '{where}' was not found, expected an importable module; "
+            "install it, or give the path of a .py file"
+        ) from None
+    finally:
+        sys.path.remove(here)
 
 
 def _import_file(where: str) -> ModuleType:
@@ -108,8 +97,8 @@ def _import_file(where: str) -> ModuleType:
     # a name of its own, so that two files of one name do not replace each other
     name = f"linbench_plugin_{path.stem}_{abs(hash(str(path))):x}"
     found = importlib.util.spec_from_file_location(name, path)
-    if found is None or found.loader is None:
-        raise UsageError(f"file '{where}' cannot be loaded, expected a Python file; rename it *.py")
+    assert found is not None  # of a .py file there always is one
+    assert found.loader is not None
     module = importlib.util.module_from_spec(found)
     sys.modules[name] = module
     try:
@@ -118,17 +107,3 @@ def _import_file(where: str) -> ModuleType:
         del sys.modules[name]
         raise
     return module
-
-
-@contextlib.contextmanager
-def _working_directory_on_path() -> Iterator[None]:
-    """Let `module:attribute` name a file beside the user, as with `python -m`, not as in a script.
-
-    Last on the path, so that nothing installed is hidden.
-    """
-    here = str(Path.cwd())
-    sys.path.append(here)
-    try:
-        yield
-    finally:
-        sys.path.remove(here)

@@ -99,11 +99,18 @@ def with_interval(interval: Interval, unit: str) -> str:
         return f"{value:,.0f}"
     if unit == SHARE:
         return f"{digits(100 * value)}{ends(interval, 0.01)} %"
+    if unit not in ("", RATIO, *_SCALED) and _whole(interval):
+        return f"{value:.0f} {unit}"  # sequences, tokens: things that are counted
     name, scale = prefix(value, unit)
     exact = interval.low is not None and interval.low == interval.high
     return f"{digits(value / scale)}{ends(interval, scale)} {name}".rstrip() + (
         " (exact)" if exact and unit not in ("", RATIO) else ""
     )
+
+
+def _whole(interval: Interval) -> bool:
+    ends_ = {interval.value, interval.low, interval.high} - {None}
+    return len(ends_) == 1 and interval.value.is_integer()
 
 
 def prefix(value: float, unit: str) -> tuple[str, float]:

@@ -26,8 +26,8 @@ from linbench.plan import suite as suites
 from linbench.probes import allocator, machine, memory
 from linbench.run.case import DEFAULT_TASK, Case
 from linbench.run.formats.pytest_benchmark import EXTRA
-from linbench.run.lines import Detail, Memory, Timing
 from linbench.run.metrics import Measurement
+from linbench.run.record import Detail, Memory, Timing
 from linbench.tasks.efficiency import measure_memory
 from linbench.tasks.support import check
 from linbench.tasks.support.subject import build, step, wake

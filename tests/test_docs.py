@@ -83,7 +83,8 @@ def _commands():
     verbs = "|".join(_verbs())
     found = re.findall(rf"(?:^|`)(linbench (?:{verbs})\b[^`\n#]*)", helps, re.MULTILINE)
     for page in (Path("README.md"), *DOCS.glob("*.md")):
-        found += re.findall(r"^ *[$-]? ?(linbench [^\n#]*)", page.read_text(), re.MULTILINE)
+        blocks = "".join(re.findall(r"```.*?```", page.read_text(), re.DOTALL))
+        found += re.findall(r"^ *[$-]? ?(linbench [^\n#]*)", blocks, re.MULTILINE)
     found += re.findall(r"Example: (linbench [^`\n]*)", helps)
     return sorted({command.strip() for command in found})
 

@@ -9,6 +9,7 @@ SHARINGS = ("none", "headwise", "kv", "layerwise")
 PROJECTIONS = ("linear", "jl", "mean", "max", "conv")
 ORDERS = ("auto", "project_first", "compress_first")
 INITS = ("normal", "xavier", "uniform", "mean")
+_WORDS = {"sharing": SHARINGS, "projection": PROJECTIONS, "order": ORDERS, "init": INITS}
 WINDOWED = ("mean", "max", "conv")
 COMPRESSIBLE_FIRST = ("linear", "jl", "mean")
 
@@ -68,10 +69,8 @@ class AttentionConfig:
                 f"d_model={self.d_model} cannot be split over {self.num_heads} heads, expected a "
                 f"multiple of {self.num_heads}; change d_model or the number of heads"
             )
-        _check_word("sharing", self.sharing, SHARINGS)
-        _check_word("projection", self.projection, PROJECTIONS)
-        _check_word("order", self.order, ORDERS)
-        _check_word("init", self.init, INITS)
+        for name, known in _WORDS.items():
+            check_word(name, getattr(self, name), known)
         if not 0.0 <= self.dropout < 1.0:
             raise UsageError(
                 f"dropout={self.dropout} is no probability, expected 0 <= dropout < 1; "
@@ -148,7 +147,8 @@ def _check_count(name: str, value: object) -> None:
         raise UsageError(f"{name}={value!r}, expected a whole number of at least 1; change {name}")
 
 
-def _check_word(name: str, value: str, known: Collection[str]) -> None:
+def check_word(name: str, value: str, known: Collection[str]) -> None:
+    """Refuse a word that is none of those known, suggesting the nearest."""
     if value not in known:
         raise UsageError(
             f"{name}={value!r} is unknown, expected one of {', '.join(known)}"

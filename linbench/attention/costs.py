@@ -11,11 +11,9 @@ and parameters. Dropout and padding are left out.
 
 import functools
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from linbench.attention.config import COMPRESSIBLE_FIRST, WINDOWED, AttentionConfig
-from linbench.errors import UsageError, did_you_mean
+from linbench.attention.config import COMPRESSIBLE_FIRST, WINDOWED, AttentionConfig, check_word
 
 SCOPES = ("core", "layer", "encoder")
 MODES = ("forward", "forward_backward")
@@ -74,36 +72,24 @@ def count(
     Raises:
         UsageError: the scope or mode is unknown, or compressed attention has no k.
     """
-    for name, value, known in (("scope", scope, SCOPES), ("mode", mode, MODES)):
-        if value not in known:
-            raise UsageError(
-                f"{name}='{value}' is unknown, expected one of {', '.join(known)}"
-                f"{did_you_mean(value, known) or '; choose one of these'}"
-            )
-    layers = [
-        kind(config, layer, seq, batch, itemsize, backward=mode == "forward_backward")
-        for layer in range(config.num_layers if scope == "encoder" else 1)
-    ]
-    first = layers[0]
-    if scope == "core":
-        return Costs(
-            flops=first.core_flops(),
-            parameters=first.trained,
-            bytes_moved=first.moved(inputs=3, outputs=1, weights=first.held),
-            peak_bytes=first.core_peak(),
-            inputs_bytes=3 * first.tokens_bytes,
-            weights_bytes=(first.held + first.dense) * itemsize,
-        )
-    if scope == "layer":
-        return Costs(
-            flops=first.layer_flops(),
-            parameters=first.trained + first.dense,
-            bytes_moved=first.moved(inputs=1, outputs=1, weights=first.held + first.dense),
-            peak_bytes=first.layer_peak(),
-            inputs_bytes=first.tokens_bytes,
-            weights_bytes=(first.held + first.dense) * itemsize,
-        )
-    return _encoder(config, layers, itemsize)
+    check_word("scope", scope, SCOPES)
+    check_word("mode", mode, MODES)
+    backward = mode == "forward_backward"
+    depth = config.num_layers if scope == "encoder" else 1
+    layers = [kind(config, layer, seq, batch, itemsize, backward) for layer in range(depth)]
+    if scope == "encoder":
+        return _encoder(layers)
+    layer, core = layers[0], scope == "core"
+    inputs = 3 if core else 1
+    dense = 0 if core else layer.dense
+    return Costs(
+        flops=layer.core_flops() if core else layer.layer_flops(),
+        parameters=layer.trained + dense,
+        bytes_moved=layer.moved(inputs, weights=layer.held + dense),
+        peak_bytes=layer.core_peak() if core else layer.layer_peak(),
+        inputs_bytes=inputs * layer.tokens_bytes,
+        weights_bytes=(layer.held + layer.dense) * itemsize,
+    )
 
 
 def compresses_first(config: AttentionConfig, layer: int, n: int) -> bool:
@@ -124,69 +110,57 @@ def compresses_first(config: AttentionConfig, layer: int, n: int) -> bool:
     return m * k * n + 2 * k * d < 2 * n * d + 2 * k * n
 
 
+@dataclass
 class Fused:
     """The counts of one attention layer, in numbers and bytes: exact, in one fused kernel.
 
     The other kinds say where they differ. Peaks are held against the allocator's events in tests.
-
-    Args:
-        config: The shape of the stack.
-        layer: Which layer of it this is, from 0.
-        n: Sequence length, in tokens.
-        batch: Sequences in one call.
-        itemsize: Bytes of one number.
-        backward: Whether gradients are counted too.
     """
 
-    def __init__(
-        self,
-        config: AttentionConfig,
-        layer: int,
-        n: int,
-        batch: int,
-        itemsize: int,
-        *,
-        backward: bool,
-    ) -> None:
-        del layer  # all layers of exact attention cost the same
-        self.n, self.batch, self.itemsize, self.backward = n, batch, itemsize, backward
-        self.d, self.h, self.head_dim = config.d_model, config.num_heads, config.head_dim
-        self.dense = 4 * self.d * (self.d + config.bias)  # four projections
-        self.tokens_bytes = batch * n * self.d * itemsize
-        self.keys = n  # how many keys a query sees
-        self.held = self.trained = 0  # entries of E and F: all, and those that are parameters
+    config: AttentionConfig
+    layer: int
+    n: int
+    batch: int
+    itemsize: int
+    backward: bool
 
-    # --- operations -------------------------------------------------------------------------
+    def __post_init__(self) -> None:
+        self.d, self.h = self.config.d_model, self.config.num_heads
+        self.dense = 4 * self.d * (self.d + self.config.bias)  # entries of the four projections
+        self.dense_bytes = self.dense * self.itemsize
+        self.tokens_bytes = self.batch * self.n * self.d * self.itemsize
+        self.row_sums_bytes = self.batch * self.h * self.n * 4
+        self.square_bytes = self.batch * self.h * self.n**2 * self.itemsize
+        self.keys = self.n  # how many keys a query sees
+        self.held = self.trained = 0  # entries of E and F: all, and those that are parameters
 
     def core_flops(self) -> int:
         """Attend with given queries, keys and values."""
-        return 7 * self._attending() if self.backward else 2 * self._attending()
+        return (7 if self.backward else 2) * self._attending()
 
     def layer_flops(self) -> int:
         """The four projections, and attention."""
-        per_row = 2 * self.d**2  # one token through one projection
-        return self._times(4 * self.batch * self.n * per_row) + self.core_flops()
+        return self.with_gradients(4 * self._projecting(self.n)) + self.core_flops()
+
+    def with_gradients(self, forward: int, operands: int = 2) -> int:
+        """Add to a forward product one as large for each operand that needs a gradient."""
+        return forward * (1 + operands) if self.backward else forward
 
     def _attending(self) -> int:
         """One product of queries with keys, or of weights with values."""
         return 2 * self.batch * self.n * self.keys * self.d
 
-    def _times(self, forward: int, operands: int = 2) -> int:
-        """Add to a forward product one as large for each operand that needs a gradient."""
-        return forward * (1 + operands) if self.backward else forward
+    def _projecting(self, rows: int) -> int:
+        """One projection of so many tokens or slots."""
+        return 2 * self.batch * rows * self.d**2
 
-    # --- bytes moved ------------------------------------------------------------------------
-
-    def moved(self, inputs: int, outputs: int, weights: int) -> int:
-        """Count `[batch, n, d]` inputs and outputs, and so many entries of weights."""
-        tokens, weights_bytes = self.tokens_bytes, weights * self.itemsize
-        moved = (inputs + outputs) * tokens + weights_bytes
+    def moved(self, inputs: int, weights: int) -> int:
+        """Count `[batch, n, d]` inputs and one output, and so many entries of weights."""
+        moved = (inputs + 1) * self.tokens_bytes + weights * self.itemsize
         if self.backward:
-            trained_bytes = (weights - self.held + self.trained) * self.itemsize
-            moved += (2 * inputs + outputs) * tokens + weights_bytes + trained_bytes
+            trained = weights - self.held + self.trained
+            moved += (2 * inputs + 1) * self.tokens_bytes + (weights + trained) * self.itemsize
         return moved
-
-    # --- peak memory ------------------------------------------------------------------------
 
     def core_peak(self) -> int:
         """Outputs, and with backward q, k, v, the output and the gradients of three of them."""
@@ -194,28 +168,22 @@ class Fused:
 
     def layer_peak(self) -> int:
         """The worse of attending and of finishing with the projections' gradients."""
-        u, small, dense = self.tokens_bytes, self._small(), self.dense * self.itemsize
-        if not self.backward:
-            return 4 * u + small
-        return max(9 * u + small + dense // 4, 6 * u + dense)
+        u, small, dense = self.tokens_bytes, self._small(), self.dense_bytes
+        return max(9 * u + small + dense // 4, 6 * u + dense) if self.backward else 4 * u + small
 
     def saved_for_backward(self) -> int:
         """What attention keeps between forward and backward, without its input."""
-        return 4 * self.tokens_bytes + self._row_sums()
+        return 4 * self.tokens_bytes + self.row_sums_bytes
 
     def _small(self) -> int:
-        """What does not grow with n d: the fused kernel's row sums and its buffers."""
-        return self._row_sums() + self._buffers()
+        """What does not grow with n d: the fused kernel's row sums and its blocks of scores.
 
-    def _row_sums(self) -> int:
-        return self.batch * self.h * self.n * 4
-
-    def _buffers(self) -> int:
-        """The CPU kernel's blocks of scores for each thread (aten FlashAttentionKernel.cpp)."""
+        The CPU's kernel has a block for each thread (aten FlashAttentionKernel.cpp).
+        """
         rows = 256 if self.n >= 768 else 64 if self.n >= 192 else 32
-        columns = min(512, self.keys)
-        each = rows * columns * (2 if self.backward else 1) + rows * (2 + self.head_dim)
-        return (os.cpu_count() or 1) * each * 4
+        columns = min(512, self.keys) * (2 if self.backward else 1)
+        block = rows * columns + rows * (2 + self.config.head_dim)
+        return self.row_sums_bytes + (os.cpu_count() or 1) * block * 4
 
 
 class WrittenOut(Fused):
@@ -223,58 +191,54 @@ class WrittenOut(Fused):
 
     def core_flops(self) -> int:
         """Attend; backward has the scores still, and does not compute them again."""
-        return 6 * self._attending() if self.backward else 2 * self._attending()
+        return (6 if self.backward else 2) * self._attending()
 
-    def moved(self, inputs: int, outputs: int, weights: int) -> int:
+    def moved(self, inputs: int, weights: int) -> int:
         """Add the passes over n × n matrices."""
-        passes = 4 + 7 if self.backward else 4
-        return super().moved(inputs, outputs, weights) + passes * self._square()
+        return super().moved(inputs, weights) + (11 if self.backward else 4) * self.square_bytes
 
     def core_peak(self) -> int:
         """Scores and weights together, or weights and the output."""
-        u, square = self.tokens_bytes, self._square()
+        u, square = self.tokens_bytes, self.square_bytes
         return 3 * square + 3 * u if self.backward else max(2 * square, square + u)
 
     def layer_peak(self) -> int:
         """As `core_peak`, beside queries, keys and values."""
-        u, square = self.tokens_bytes, self._square()
+        u, square = self.tokens_bytes, self.square_bytes
         if not self.backward:
             return max(2 * square + 3 * u, square + 5 * u)
-        return max(3 * square + 4 * u, square + 8 * u) + self.dense * self.itemsize
+        return max(3 * square + 4 * u, square + 8 * u) + self.dense_bytes
 
     def saved_for_backward(self) -> int:
         """The weights, beside queries, keys, values and heads."""
-        return 4 * self.tokens_bytes + self._square()
-
-    def _square(self) -> int:
-        return self.batch * self.h * self.n**2 * self.itemsize
+        return 4 * self.tokens_bytes + self.square_bytes
 
 
 class Compressed(Fused):
     """Fused attention to k slots that E and F, or windows, make of n keys and values."""
 
-    def __init__(
-        self,
-        config: AttentionConfig,
-        layer: int,
-        n: int,
-        batch: int,
-        itemsize: int,
-        *,
-        backward: bool,
-    ) -> None:
-        super().__init__(config, layer, n, batch, itemsize, backward=backward)
-        k, self.projection = config.k_of(layer), config.projection
-        self.is_matrix = self.projection in ("linear", "jl")
-        self.matrices = config.matrices_per_layer
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        config, k = self.config, self.config.k_of(self.layer)
         window = config.max_seq_len // k
-        self.keys = -(-n // window) if self.projection in WINDOWED else k
+        self.is_matrix = config.projection in ("linear", "jl")
+        self.matrices = config.matrices_per_layer
+        self.keys = -(-self.n // window) if config.projection in WINDOWED else k
         if self.is_matrix:
             self.held = self.matrices * k * config.max_seq_len
-        if self.projection == "conv":
-            self.held = self.matrices * self.head_dim * window
-        self.trained = 0 if self.projection == "jl" else self.held
-        self.compress_first = compresses_first(config, layer, n)
+        elif config.projection == "conv":
+            self.held = self.matrices * config.head_dim * window
+        self.trained = 0 if config.projection == "jl" else self.held
+        self.trained_bytes = self.trained * self.itemsize
+        self.compress_first = compresses_first(config, self.layer, self.n)
+        self.slots_bytes = self.batch * self.keys * self.d * self.itemsize
+        # E X and F X, before W, are of the width of the model for every matrix
+        wide = self.is_matrix and self.compress_first
+        self.input_slots_bytes = self.matrices * self.slots_bytes if wide else 0
+        self.per_head_batch = self.is_matrix and self.matrices > 2 and self.batch > 1
+        # of q, k, v and the heads' outputs, a layer keeps so many for backward: what is fixed and
+        # linear, or compressed first, needs no keys and values there
+        self.kept = 2 if self.compress_first or config.projection in ("jl", "mean") else 4
 
     def core_flops(self) -> int:
         """Compress given keys and values, and attend."""
@@ -282,20 +246,20 @@ class Compressed(Fused):
 
     def layer_flops(self) -> int:
         """The four projections, in their order with compression, and attention."""
-        per_row = 2 * self.d**2  # one token or slot through one projection
         rows, matrices = self.n, 2  # E K and F V of heads that together are d wide
         if self.compress_first:
             rows, matrices = self.keys, self.matrices  # every matrix times all of X
-        flops = self._times(2 * self.batch * (self.n + rows) * per_row)
-        return flops + self._compressing(matrices) + super().core_flops()
+        projecting = 2 * (self._projecting(self.n) + self._projecting(rows))
+        attending = self._compressing(matrices) + super().core_flops()
+        return self.with_gradients(projecting) + attending
 
     def _compressing(self, matrices: int) -> int:
         """Multiply so many matrices with n rows that are d wide; windows are not counted."""
         if not self.is_matrix:
             return 0
-        product = 2 * self.batch * self.keys * self.n * self.d
         # a fixed matrix needs no gradient
-        return self._times(matrices * product, operands=1 if self.projection == "jl" else 2)
+        operands = 1 if self.config.projection == "jl" else 2
+        return self.with_gradients(matrices * self._attending(), operands)
 
     def core_peak(self) -> int:
         """With backward, E's gradients besides."""
@@ -304,102 +268,78 @@ class Compressed(Fused):
             return u + small
         if self.is_matrix:
             # E's gradients are made apart and stacked; keys and values are kept in E's layout
-            kept = 5 if self.projection == "linear" else 4
-            return max(kept * u + self._trained_bytes(), 4 * u + self._gradients_of_e()) + small
+            kept = 5 if self.config.projection == "linear" else 4
+            return max(kept * u + self.trained_bytes, 4 * u + self._gradients_of_e()) + small
         # a maximum keeps which of the tokens it was, a byte each
-        kept_bytes = self.batch * self.n * self.d if self.projection == "max" else 0
+        kept_bytes = self.batch * self.n * self.d if self.config.projection == "max" else 0
         return 5 * u + small + kept_bytes
 
     def layer_peak(self) -> int:
         """The worst of compressing, attending, and making the gradients of E and W."""
-        u, small, dense = self.tokens_bytes, self._small(), self.dense * self.itemsize
-        EX = self._slots_of_inputs()
+        u, small, dense = self.tokens_bytes, self._small(), self.dense_bytes
+        EX = self.input_slots_bytes
+        if not self.backward and self.compress_first:
+            # per-head slots are laid out anew for a product with W over the batch
+            once_more = EX // 2 if self.per_head_batch else 0
+            return max(EX + once_more + 2 * self.slots_bytes, 2 * u + small)
         if not self.backward:
-            if self.compress_first:
-                # per-head slots are laid out anew for a product with W over the batch
-                once_more = EX // 2 if self._per_head_batch() else 0
-                return max(EX + once_more + 2 * self._slots(), 2 * u + small)
             # keys, values, and a copy of one in between; then queries and outputs
-            copies_one = self.projection == "conv" or self._per_head_batch()
-            return (3 * u if copies_one else 2 * u) + small
+            copies_one = self.config.projection == "conv" or self.per_head_batch
+            return (3 if copies_one else 2) * u + small
+        attending = (3 + self.kept) * u + EX + small + dense // 4
         if not self.compress_first:
-            attending = (3 + self._kept_tokens()) * u + small + dense // 4
             return max(attending, 4 * u + self._gradients_of_e() + dense)
-        attending = 5 * u + EX + small + dense // 4
         # a batch makes E's gradient for each of its items, and then adds them up
-        E = self._trained_bytes()
+        E = self.trained_bytes
         gradients = (self.batch + 1) * E if self.batch > 1 else 2 * E
         finishing = max(4 * u + E, 2 * u + gradients + EX, 2 * u + 5 * EX // 2) + dense
         return max(attending, finishing)
 
     def saved_for_backward(self) -> int:
         """Tokens and slots, those before W too."""
-        slots = 4 * self._slots() + self._slots_of_inputs()
-        return self._kept_tokens() * self.tokens_bytes + self._row_sums() + slots
+        slots = 4 * self.slots_bytes + self.input_slots_bytes
+        return self.kept * self.tokens_bytes + self.row_sums_bytes + slots
 
     def _small(self) -> int:
         """Add the slots, which do not grow with n d either."""
-        return self._slots() * (4 if self.backward else 2) + super()._small()
-
-    def _slots(self) -> int:
-        return self.batch * self.keys * self.d * self.itemsize
-
-    def _slots_of_inputs(self) -> int:
-        """E X and F X, before W: of the width of the model for every matrix."""
-        return self.matrices * self._slots() if self.is_matrix and self.compress_first else 0
-
-    def _kept_tokens(self) -> int:
-        """How many of q, k, v and the heads' outputs a layer keeps for backward."""
-        # what is fixed and linear, or compressed first, needs no keys and values there
-        return 2 if self.compress_first or self.projection in ("jl", "mean") else 4
+        return self.slots_bytes * (4 if self.backward else 2) + super()._small()
 
     def _gradients_of_e(self) -> int:
         """E's gradient and F's, then both together; where E = F also their sum."""
-        return (3 if self.matrices == 1 else 2) * self._trained_bytes()
-
-    def _per_head_batch(self) -> bool:
-        return self.is_matrix and self.matrices > 2 and self.batch > 1
-
-    def _trained_bytes(self) -> int:
-        return self.trained * self.itemsize
+        return (3 if self.matrices == 1 else 2) * self.trained_bytes
 
 
-def _encoder(config: AttentionConfig, layers: Sequence[Fused], itemsize: int) -> Costs:
+def _encoder(layers: list[Fused]) -> Costs:
     """Count a stack of layers: attention and an FFN of 4 d_model each, and two norms."""
     first, depth = layers[0], len(layers)
-    d, backward, u = config.d_model, first.backward, first.tokens_bytes
+    d, u, itemsize = first.d, first.tokens_bytes, first.itemsize
     ffn = 8 * d**2 + 5 * d + 4 * d  # two matrices, their biases, two norms
-    shared = config.sharing == "layerwise"
-    held = first.held if shared else sum(layer.held for layer in layers)
-    trained = first.trained if shared else sum(layer.trained for layer in layers)
-    dense = sum(layer.dense for layer in layers) + depth * ffn
-    ffn_flops = 16 * first.batch * first.n * d**2
+    dense = sum(layer.dense + ffn for layer in layers)
+    distinct = layers[:1] if first.config.sharing == "layerwise" else layers
+    trained = sum(layer.trained for layer in distinct)
+    held = sum(layer.held for layer in distinct)
+    ffn_flops = first.with_gradients(16 * first.batch * first.n * d**2)
     # an FFN reads and writes as an attention layer that holds no E and F
-    ffn_moved = 2 * u + ffn * itemsize
-    if backward:
-        ffn_flops *= 3
-        ffn_moved += 3 * u + 2 * ffn * itemsize
-    weights_bytes = (held + dense) * itemsize
-    if backward:
+    tokens, weights = (5, 3) if first.backward else (2, 1)
+    ffn_moved = tokens * u + weights * ffn * itemsize
+    if first.backward:
         # a norm keeps its input and its output; the FFN keeps 4 d_model before and after GELU
         saved = [layer.saved_for_backward() + 12 * u for layer in layers]
-        gradients = (trained + dense) * itemsize
-        turn = max(
+        turns = (
             layer.layer_peak() + 2 * u - keep for layer, keep in zip(layers, saved, strict=True)
         )
-        turn = max(turn, 4 * u + 4 * d**2 * itemsize)
-        peak = max(sum(saved) + turn, max(saved) + 4 * u + gradients)
+        turn = max(4 * u + 4 * d**2 * itemsize, *turns)
+        peak = max(sum(saved) + turn, max(saved) + 4 * u + (trained + dense) * itemsize)
     else:
         held_over = u if depth > 1 else 0  # the layer's input, which the first is given
         peak = held_over + max(9 * u, *(layer.layer_peak() for layer in layers))
     return Costs(
-        flops=sum(layer.layer_flops() for layer in layers) + depth * ffn_flops,
+        flops=sum(layer.layer_flops() + ffn_flops for layer in layers),
         parameters=trained + dense,
-        bytes_moved=depth * ffn_moved
-        + sum(layer.moved(1, 1, layer.held + layer.dense) for layer in layers),
+        bytes_moved=sum(layer.moved(1, layer.held + layer.dense) + ffn_moved for layer in layers),
         peak_bytes=peak,
         inputs_bytes=u,
-        weights_bytes=weights_bytes,
+        weights_bytes=(held + dense) * itemsize,
     )
 
 

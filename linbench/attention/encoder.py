@@ -13,14 +13,7 @@ from torch import Tensor, nn
 
 
 class EncoderLayer(nn.Module):
-    """LN(x + attention(x)), then LN(x + FFN(x)).
-
-    Args:
-        attention: `forward(x, key_padding_mask=None)` on `[batch, n, d_model]`.
-        d_model: Width of the tokens.
-        ffn_dim: Width between the two matrices of the FFN.
-        dropout: Probability of dropping an entry of what either half adds to x.
-    """
+    """LN(x + attention(x)), then LN(x + FFN(x)), with dropout of what either half adds to x."""
 
     def __init__(self, attention: nn.Module, d_model: int, ffn_dim: int, dropout: float) -> None:
         super().__init__()
@@ -64,14 +57,10 @@ class Encoder(nn.Module):
         )
 
     def forward(self, x: Tensor, key_padding_mask: Tensor | None = None) -> Tensor:
-        """Encode tokens; every layer keeps padding out, since each gives padding a value again.
+        """Transform `[batch, n, d_model]`; the mask `[batch, n]` is True at padding.
 
-        Args:
-            x: `[batch, n, d_model]`.
-            key_padding_mask: `[batch, n]` bool, True = padding.
-
-        Returns:
-            `[batch, n, d_model]`; what stands at padding means nothing.
+        Every layer keeps padding out, since each gives it a value again; the last one's means
+        nothing.
         """
         for layer in self.layers:
             x = layer(x, key_padding_mask)
@@ -105,14 +94,9 @@ class MaskedLanguageModel(nn.Module):
         self.decoder.weight = self.token_embedding.weight
 
     def forward(self, tokens: Tensor, key_padding_mask: Tensor | None = None) -> Tensor:
-        """Predict every token.
+        """Return logits `[batch, n, vocab_size]` for tokens `[batch, n]` int64, n <= max_seq_len.
 
-        Args:
-            tokens: `[batch, n]` int64, n <= max_seq_len.
-            key_padding_mask: `[batch, n]` bool, True = padding.
-
-        Returns:
-            Logits `[batch, n, vocab_size]`.
+        The mask `[batch, n]` is True at padding.
         """
         positions = torch.arange(tokens.shape[1], device=tokens.device)
         x = self.token_embedding(tokens) + self.position_embedding(positions)

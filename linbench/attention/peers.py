@@ -22,11 +22,7 @@ class Peer(nn.Module):
         self.layer = layer
 
     def forward(self, x: Tensor, key_padding_mask: Tensor | None = None) -> Tensor:
-        """Attend within `[batch, n, d_model]`.
-
-        Raises:
-            UsageError: a mask was given.
-        """
+        """Attend within `[batch, n, d_model]`; a mask is a UsageError."""
         if key_padding_mask is not None:
             raise UsageError(
                 "key_padding_mask was given, expected None: this package cannot leave padding out; "
@@ -108,15 +104,23 @@ class Rows(NamedTuple):
     bias: Tensor | None
 
 
+def _third(index: int) -> property:
+    def rows(self: "TorchAttention") -> Rows:
+        weight, bias = self.layer.in_proj_weight, self.layer.in_proj_bias
+        return Rows(weight.chunk(3)[index], None if bias is None else bias.chunk(3)[index])
+
+    return property(rows)
+
+
 class TorchAttention(nn.Module):
     """`torch.nn.MultiheadAttention` as self-attention under our signature.
 
-    W_Q, W_K and W_V are the thirds of its `in_proj_weight`. `q_proj`, `k_proj` and `v_proj` are
-    views of these, made when they are asked for, so that the float64 reference can be held against
-    it; they are no parameters of their own.
+    `q_proj`, `k_proj` and `v_proj`, which the float64 reference asks for, are views of the thirds
+    of its `in_proj_weight` and no parameters of their own.
     """
 
     reference = "exact"
+    q_proj, k_proj, v_proj = _third(0), _third(1), _third(2)
 
     def __init__(self, config: AttentionConfig) -> None:
         super().__init__()
@@ -131,28 +135,9 @@ class TorchAttention(nn.Module):
         return cast("Tensor", out)
 
     @property
-    def q_proj(self) -> Rows:
-        """W_Q `[d_model, d_model]` and its bias."""
-        return self._third(0)
-
-    @property
-    def k_proj(self) -> Rows:
-        """W_K `[d_model, d_model]` and its bias."""
-        return self._third(1)
-
-    @property
-    def v_proj(self) -> Rows:
-        """W_V `[d_model, d_model]` and its bias."""
-        return self._third(2)
-
-    @property
     def out_proj(self) -> nn.Linear:
         """The output projection, which is the layer's own."""
         return self.layer.out_proj
-
-    def _third(self, index: int) -> Rows:
-        weight, bias = self.layer.in_proj_weight, self.layer.in_proj_bias
-        return Rows(weight.chunk(3)[index], None if bias is None else bias.chunk(3)[index])
 
 
 def mha(config: AttentionConfig) -> list[nn.Module]:

@@ -50,8 +50,7 @@ class MatrixProjection(nn.Module):
 
     def matrices(self, n: int) -> tuple[Tensor, Tensor]:
         """Return E and F for n tokens, each `[heads or 1, k, n]`; the same object where E = F."""
-        E, F_ = _sides(self._columns(n), dim=0)
-        return E, F_
+        return _sides(self._columns(n), dim=0)
 
     def compress(self, k: Tensor, v: Tensor, mask: Tensor | None) -> Compressed:
         """Compute E K and F V."""
@@ -67,19 +66,15 @@ class MatrixProjection(nn.Module):
         X and 1 are zero at padding, which is what zeroing after the bias amounts to.
         """
         weight = self._columns(x.shape[1])
-        rows = weight.flatten(0, 1)  # [matrices * k, n], a view
-        x = _zero_padding(x, mask)
-        EX = torch.unflatten(
-            _product(rows, x), 1, weight.shape[:2]
-        )  # [batch, matrices, k, d_model]
-        EX_k, EX_v = _sides(EX, dim=1)
-        E1_k = E1_v = None
+
+        def each_times(x: Tensor) -> Tensor:  # [batch, n, c] -> [batch, matrices, k, c]
+            return torch.unflatten(_product(weight.flatten(0, 1), x), 1, weight.shape[:2])
+
+        EX_k, EX_v = _sides(each_times(_zero_padding(x, mask)), dim=1)
+        E1_k = E1_v = None  # [batch or 1, heads or 1, k]
         if k_proj.bias is not None:
-            if mask is None:
-                E1 = weight.sum(-1)[None]  # [1, matrices, k]
-            else:
-                ones = (~mask)[:, :, None].to(x.dtype)  # [batch, n, 1]
-                E1 = torch.unflatten(_product(rows, ones), 1, weight.shape[:2]).squeeze(-1)
+            ones = None if mask is None else (~mask)[:, :, None].to(x.dtype)
+            E1 = weight.sum(-1)[None] if ones is None else each_times(ones).squeeze(-1)
             E1_k, E1_v = _sides(E1, dim=1)
         k = _project_slots(EX_k, E1_k, k_proj, num_heads)
         return k, _project_slots(EX_v, E1_v, v_proj, num_heads), None
@@ -100,18 +95,16 @@ class PoolProjection(nn.Module):
     def compress(self, k: Tensor, v: Tensor, mask: Tensor | None) -> Compressed:
         """Pool keys and values; padding counts for nothing."""
         pool = _mean if self.kind == "mean" else _max
-        empty = None if mask is None else _empty_slots(mask, self.window)
         k, v = pool(k, mask, self.window), pool(v, mask, self.window)
-        return _leave_out(k, v, empty)
+        return _leave_out(k, v, mask, self.window)
 
     def compress_inputs(
         self, x: Tensor, mask: Tensor | None, k_proj: nn.Linear, v_proj: nn.Linear, num_heads: int
     ) -> Compressed:
         """Compute mean(X) W + b, which equals mean(X W + b); of a maximum it would not be true."""
         pooled = _mean(x, mask, self.window)  # [batch, slots, d_model]
-        empty = None if mask is None else _empty_slots(mask, self.window)
         k, v = split_heads(k_proj(pooled), num_heads), split_heads(v_proj(pooled), num_heads)
-        return _leave_out(k, v, empty)
+        return _leave_out(k, v, mask, self.window)
 
 
 class ConvProjection(nn.Module):
@@ -131,44 +124,29 @@ class ConvProjection(nn.Module):
 
     def compress(self, k: Tensor, v: Tensor, mask: Tensor | None) -> Compressed:
         """Convolve keys and values."""
-        empty = None if mask is None else _empty_slots(mask, self.window)
         filters_k, filters_v = _sides(self.weight, dim=0)
         k = _convolve(_zero_padding(k, mask), filters_k)
         v = _convolve(_zero_padding(v, mask), filters_v)
-        return _leave_out(k, v, empty)
+        return _leave_out(k, v, mask, self.window)
 
 
 Projection = MatrixProjection | PoolProjection | ConvProjection
 
 
 def initialise(weight: Tensor, init: str, fan_out: int) -> Tensor:
-    """Fill matrices, or filters, `[..., rows, columns]` by a named initialisation.
-
-    Args:
-        weight: What to fill, in place.
-        init: See `AttentionConfig.init`.
-        fan_out: Rows of one matrix: k, or 1 for a filter.
-
-    Returns:
-        `weight`.
-    """
+    """Fill matrices `[..., k, n_max]`, or filters of fan_out 1, as `AttentionConfig.init` says."""
     columns = weight.shape[-1]
     filters = fan_out == 1
     if init == "xavier":
         bound = (6 / (columns + fan_out)) ** 0.5
         return weight.uniform_(-bound, bound)
     if init == "mean":
-        window = columns // fan_out
-        slot = torch.arange(columns) // max(window, 1)
+        slot = torch.arange(columns) // (columns // fan_out)
         # a row of a matrix averages its own window; all that a filter sees is its window
         mine = torch.ones(1, columns) if filters else slot == torch.arange(fan_out)[:, None]
         return weight.copy_(mine / mine.sum(-1, keepdim=True))
-    fan = columns if filters else fan_out
-    return (
-        weight.normal_(std=fan**-0.5)
-        if init == "normal"
-        else weight.uniform_(-(fan**-0.5), fan**-0.5)
-    )
+    spread = (columns if filters else fan_out) ** -0.5
+    return weight.normal_(std=spread) if init == "normal" else weight.uniform_(-spread, spread)
 
 
 def _sides(both: Tensor, dim: int) -> tuple[Tensor, Tensor]:
@@ -224,9 +202,11 @@ def _project_slots(EX: Tensor, E1: Tensor | None, proj: nn.Linear, num_heads: in
 
 def _zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
     """Zero `[batch, n, c]` or `[batch, heads, n, c]` where the mask `[batch, n]` says padding."""
-    if mask is None:
-        return x
-    return x.masked_fill(mask[:, :, None] if x.dim() == 3 else mask[:, None, :, None], 0.0)
+    return x if mask is None else x.masked_fill(_over(x, mask), 0.0)
+
+
+def _over(x: Tensor, mask: Tensor) -> Tensor:
+    return mask[:, :, None] if x.dim() == 3 else mask[:, None, :, None]
 
 
 def _windows(x: Tensor, window: int) -> list[Tensor]:
@@ -246,9 +226,8 @@ def _mean(x: Tensor, mask: Tensor | None, window: int) -> Tensor:
     """Average each window of `[..., n, c]` over its tokens that are not padding."""
     if mask is None:
         return torch.cat([part.mean(-2) for part in _windows(x, window)], -2)
-    valid = (~mask)[:, :, None] if x.dim() == 3 else (~mask)[:, None, :, None]
     sums = [part.sum(-2) for part in _windows(_zero_padding(x, mask), window)]
-    counts = [part.sum(-2) for part in _windows(valid, window)]
+    counts = [part.sum(-2) for part in _windows(_over(x, ~mask), window)]
     return torch.cat(sums, -2) / torch.cat(counts, -2).clamp(min=1)
 
 
@@ -256,7 +235,7 @@ def _max(x: Tensor, mask: Tensor | None, window: int) -> Tensor:
     """Take the largest value in each window of `[batch, heads, n, c]` that is not padding, or 0."""
     if mask is None:
         return torch.cat([part.amax(-2) for part in _windows(x, window)], -2)
-    x = x.masked_fill(mask[:, None, :, None], float("-inf"))
+    x = x.masked_fill(_over(x, mask), float("-inf"))
     slots = torch.cat([part.amax(-2) for part in _windows(x, window)], -2)
     return _zero_padding(slots, _empty_slots(mask, window))
 
@@ -272,8 +251,9 @@ def _convolve(x: Tensor, filters: Tensor) -> Tensor:
     return torch.cat([(part * taps[:, :, : part.shape[-2]]).sum(-2) for part in parts], -2)
 
 
-def _leave_out(k: Tensor, v: Tensor, empty: Tensor | None) -> Compressed:
+def _leave_out(k: Tensor, v: Tensor, mask: Tensor | None, window: int) -> Compressed:
     """Make attention pass over empty slots; where all are empty it sees values of 0 instead."""
-    if empty is None:
+    if mask is None:
         return k, v, None
+    empty = _empty_slots(mask, window)
     return k, _zero_padding(v, empty), empty & ~empty.all(dim=1, keepdim=True)

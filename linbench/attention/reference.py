@@ -13,7 +13,7 @@ A plug-in may opt in by an attribute `reference` on its modules, or by the `math
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,21 +22,17 @@ from linbench.errors import UsageError
 
 # start, stop -> keys or values [batch, heads, stop - start, head_dim], float64
 Tokens = Callable[[int, int], Tensor]
-# module, q [batch, heads, rows, head_dim], keys, values, mask [batch, n] -> as q
-Equation = Callable[[Any, Tensor, Tokens, Tokens, Tensor], Tensor]
 
 CHUNK = 8192  # tokens: 50 MB of float64 keys at d_model = 768
 
-NAMES = {"exact": "exact attention, float64", "linformer": "Linformer equation (7), float64"}
 
-LAYER = ("q_proj", "k_proj", "v_proj", "out_proj", "num_heads")
-"""What a layer must have to be held against any of the equations."""
+class Equation(NamedTuple):
+    """An equation that modules can be held against."""
 
-NEEDS = {
-    "exact": LAYER,
-    "linformer": (*LAYER, "config", "layer", "projection", "projection_matrices"),
-}
-"""What a module must have that says so by its `reference`."""
+    name: str
+    # module, q [batch, heads, rows, head_dim], keys, values, mask [batch, n] -> as q
+    attend: Callable[[Any, Tensor, Tokens, Tokens, Tensor], Tensor]
+    needs: tuple[str, ...]  # attributes that a module must have
 
 
 def mathematics_of(module: nn.Module) -> str | None:
@@ -46,12 +42,13 @@ def mathematics_of(module: nn.Module) -> str | None:
         UsageError: the module says which, but lacks what that needs.
     """
     word = getattr(module, "reference", None)
-    if not isinstance(word, str) or word not in NEEDS:
+    if not isinstance(word, str) or word not in EQUATIONS:
         return None
-    missing = [need for need in NEEDS[word] if not hasattr(module, need)]
+    needs = EQUATIONS[word].needs
+    missing = [need for need in needs if not hasattr(module, need)]
     if missing:
         raise UsageError(
-            f"reference='{word}' on {type(module).__name__} needs {', '.join(NEEDS[word])}, but "
+            f"reference='{word}' on {type(module).__name__} needs {', '.join(needs)}, but "
             f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing; add what is "
             "missing, or state no reference"
         )
@@ -59,12 +56,9 @@ def mathematics_of(module: nn.Module) -> str | None:
 
 
 def name_of(module: nn.Module) -> str | None:
-    """Return the name of a module's reference, or None where its mathematics is unknown.
-
-    Raises:
-        UsageError: the module says which, but lacks what that needs.
-    """
-    return NAMES.get(mathematics_of(module) or "")
+    """Return the name of a module's reference, None where `mathematics_of` is None."""
+    word = mathematics_of(module)
+    return EQUATIONS[word].name if word else None
 
 
 def layer_rows(
@@ -73,7 +67,7 @@ def layer_rows(
     """Compute some rows of a layer's output.
 
     Args:
-        module: A layer that has a reference (`name_of`).
+        module: A layer that has a reference.
         x: `[batch, n, d_model]`, of any float type.
         rows: Which tokens' outputs to compute, `[rows]` int64.
         key_padding_mask: `[batch, n]` bool, True = padding.
@@ -84,17 +78,18 @@ def layer_rows(
     Raises:
         UsageError: the module has no reference, or lacks what it needs.
     """
-    equation = _equation(module)
-    q = _heads(_linear(module.q_proj, x[:, rows]), module.num_heads)
 
-    def keys(start: int, stop: int) -> Tensor:
-        return _heads(_linear(module.k_proj, x[:, start:stop]), module.num_heads)
+    def heads(proj: Any, tokens: Tensor) -> Tensor:
+        return torch.unflatten(_linear(proj, tokens), -1, (module.num_heads, -1)).transpose(1, 2)
 
-    def values(start: int, stop: int) -> Tensor:
-        return _heads(_linear(module.v_proj, x[:, start:stop]), module.num_heads)
-
-    heads = equation(module, q, keys, values, _mask(x.shape[0], x.shape[1], key_padding_mask, x))
-    return _linear(module.out_proj, heads.transpose(1, 2).flatten(2))
+    attended = _equation(module).attend(
+        module,
+        heads(module.q_proj, x[:, rows]),
+        lambda start, stop: heads(module.k_proj, x[:, start:stop]),
+        lambda start, stop: heads(module.v_proj, x[:, start:stop]),
+        _mask_of(key_padding_mask, x),
+    )
+    return _linear(module.out_proj, attended.transpose(1, 2).flatten(2))
 
 
 def core_rows(
@@ -107,30 +102,15 @@ def core_rows(
 ) -> Tensor:
     """Compute some rows of a layer's attention on given queries, keys and values.
 
-    Args:
-        module: A layer that has a reference (`name_of`).
-        q: `[batch, heads, n, head_dim]`, of any float type; k and v likewise.
-        k: Keys.
-        v: Values.
-        rows: Which queries' outputs to compute, `[rows]` int64.
-        key_padding_mask: `[batch, n]` bool, True = padding.
-
-    Returns:
-        `[batch, heads, rows, head_dim]` float64.
-
-    Raises:
-        UsageError: the module has no reference, or lacks what it needs.
+    As `layer_rows`, from `[batch, heads, n, head_dim]` to `[batch, heads, rows, head_dim]`.
     """
-    equation = _equation(module)
-
-    def keys(start: int, stop: int) -> Tensor:
-        return k[:, :, start:stop].double()
-
-    def values(start: int, stop: int) -> Tensor:
-        return v[:, :, start:stop].double()
-
-    mask = _mask(k.shape[0], k.shape[2], key_padding_mask, k)
-    return equation(module, q[:, :, rows].double(), keys, values, mask)
+    return _equation(module).attend(
+        module,
+        q[:, :, rows].double(),
+        lambda start, stop: k[:, :, start:stop].double(),
+        lambda start, stop: v[:, :, start:stop].double(),
+        _mask_of(key_padding_mask, k[:, 0]),
+    )
 
 
 def _equation(module: nn.Module) -> Equation:
@@ -138,16 +118,13 @@ def _equation(module: nn.Module) -> Equation:
     if word is None:
         raise UsageError(
             f"{type(module).__name__} has no reference, expected an attribute `reference` of "
-            f"{' or '.join(NEEDS)}; see linbench.attention.reference"
+            f"{' or '.join(EQUATIONS)}; see linbench.attention.reference"
         )
-    return {"exact": _exact, "linformer": _linformer}[word]
+    return EQUATIONS[word]
 
 
-def _mask(batch: int, n: int, mask: Tensor | None, like: Tensor) -> Tensor:
-    """Return the mask `[batch, n]`, or one without padding."""
-    if mask is not None:
-        return mask
-    return torch.zeros(batch, n, dtype=torch.bool, device=like.device)
+def _mask_of(mask: Tensor | None, x: Tensor) -> Tensor:
+    return x.new_zeros(x.shape[:2], dtype=torch.bool) if mask is None else mask
 
 
 def _exact(_: Any, q: Tensor, keys: Tokens, values: Tokens, mask: Tensor) -> Tensor:
@@ -161,20 +138,20 @@ def _exact(_: Any, q: Tensor, keys: Tokens, values: Tokens, mask: Tensor) -> Ten
 
 def _linformer(module: Any, q: Tensor, keys: Tokens, values: Tokens, mask: Tensor) -> Tensor:
     """softmax(Q (E K)ᵀ / √d) (F V), equation (7), for each of the projections."""
-    config, layer, n = module.config, module.layer, mask.shape[1]
-    kind = config.projection
+    config, n, kind = module.config, mask.shape[1], module.config.projection
     if kind in ("linear", "jl"):
         E, F = module.projection_matrices(n)
         k, v = _matrix_slots(E, keys, n, mask), _matrix_slots(F, values, n, mask)
-        empty = torch.zeros(q.shape[0], k.shape[2], dtype=torch.bool, device=q.device)
+        empty = mask.new_zeros(q.shape[0], k.shape[2])
     else:
-        window = config.max_seq_len // config.k_of(layer)
-        filters = module.projection.weight.double() if kind == "conv" else None
-        half = 0 if filters is None or filters.shape[0] == 1 else filters.shape[0] // 2
-        filters_k = None if filters is None else filters[: half or None]
-        filters_v = None if filters is None else filters[half:]
-        k = _window_slots(kind, window, filters_k, keys, n, mask)
-        v = _window_slots(kind, window, filters_v, values, n, mask)
+        window = config.max_seq_len // config.k_of(module.layer)
+        E = F = None
+        if kind == "conv":
+            filters = module.projection.weight.double()
+            half = filters.shape[0] // 2  # E's, then F's; where E = F there is one
+            E, F = filters[: half or None], filters[half:]
+        k = _window_slots(kind, window, E, keys, mask)
+        v = _window_slots(kind, window, F, values, mask)
         empty = torch.stack([mask[:, a : a + window].all(1) for a in range(0, n, window)], 1)
     P = _softmax(q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1]), empty)
     return P @ v
@@ -190,28 +167,24 @@ def _matrix_slots(matrix: Tensor, tokens: Tokens, n: int, mask: Tensor) -> Tenso
 
 
 def _window_slots(
-    kind: str, window: int, filters: Tensor | None, tokens: Tokens, n: int, mask: Tensor
+    kind: str, window: int, filters: Tensor | None, tokens: Tokens, mask: Tensor
 ) -> Tensor:
-    """One slot for each window of tokens."""
+    """Reduce each window of tokens `[batch, heads, tokens, head_dim]` to one slot."""
     slots = []
-    for start, stop in _chunks(n, multiple_of=window):
+    for start, stop in _chunks(mask.shape[1], multiple_of=window):
         chunk = tokens(start, stop)
-        for a in range(start, stop, window):
-            x = chunk[:, :, a - start : a - start + window]
-            slots.append(_one_slot(kind, filters, x, mask[:, a : a + window]))
+        for a in range(0, stop - start, window):
+            x, padding = chunk[:, :, a : a + window], mask[:, start:stop][:, a : a + window]
+            valid = ~padding[:, None, :, None]
+            if kind == "mean":
+                slot = (x * valid).sum(2) / valid.sum(2).clamp(min=1)
+            elif kind == "max":
+                slot = x.masked_fill(~valid, -math.inf).amax(2).masked_fill(~valid.any(2), 0.0)
+            else:
+                assert filters is not None  # conv: [heads or 1, head_dim, window]
+                slot = (x * valid * filters[:, :, : x.shape[2]].transpose(1, 2)).sum(2)
+            slots.append(slot)
     return torch.stack(slots, 2)
-
-
-def _one_slot(kind: str, filters: Tensor | None, x: Tensor, padding: Tensor) -> Tensor:
-    """Reduce one window `[batch, heads, tokens, head_dim]` to `[batch, heads, head_dim]`."""
-    valid = ~padding[:, None, :, None]
-    if kind == "mean":
-        return (x * valid).sum(2) / valid.sum(2).clamp(min=1)
-    if kind == "max":
-        largest = x.masked_fill(~valid, -math.inf).amax(2)
-        return largest.masked_fill(~valid.any(2), 0.0)
-    assert filters is not None  # conv: [heads or 1, head_dim, window]
-    return (x * valid * filters[:, :, : x.shape[2]].transpose(1, 2)).sum(2)
 
 
 def _softmax(scores: Tensor, left_out: Tensor) -> Tensor:
@@ -231,6 +204,12 @@ def _linear(proj: Any, x: Tensor) -> Tensor:
     return y if proj.bias is None else y + proj.bias.double()
 
 
-def _heads(x: Tensor, num_heads: int) -> Tensor:
-    """[batch, n, heads * head_dim] -> [batch, heads, n, head_dim]."""
-    return torch.unflatten(x, -1, (num_heads, -1)).transpose(1, 2)
+_LAYER = ("q_proj", "k_proj", "v_proj", "out_proj", "num_heads")
+EQUATIONS = {
+    "exact": Equation("exact attention, float64", _exact, _LAYER),
+    "linformer": Equation(
+        "Linformer equation (7), float64",
+        _linformer,
+        (*_LAYER, "config", "layer", "projection", "projection_matrices"),
+    ),
+}

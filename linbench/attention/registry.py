@@ -1,18 +1,15 @@
 """Attention implementations, each in one row: how it is built, and what is known of it.
 
-A builder is `(AttentionConfig) -> list[torch.nn.Module]`, one module per layer. Rows come from the
-table below, from `register`, from a spec such as `mine=package.module:builder` or
-`mine=path/to/file.py:builder` (`load_plugin`), and from entry points of the group
-`linbench.attention`. A spec and an entry point name a builder, of which nothing else is known, or
-an `Implementation`. Built-in rows name their builders as "module:function", so that they cost no
-import.
+Rows come from the table below, from `register`, from specs (`load_plugin`), and from entry points
+of the group `linbench.attention`. A spec and an entry point name a builder, of which nothing else
+is known, or an `Implementation`. Built-in rows name their builders, so that they cost no import.
 """
 
 import importlib
 import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from linbench.attention import costs as counts
 from linbench.attention.config import AttentionConfig
@@ -86,27 +83,22 @@ BUILTIN = {
     row.name: row
     for row in (
         Implementation(
-            WRITTEN_OUT,
-            "linbench.attention.vanilla:vanilla",
-            mathematics="exact",
-            costs=counts.written_out,
+            WRITTEN_OUT, "linbench.attention.vanilla:vanilla", "exact", costs=counts.written_out
         ),
-        Implementation(
-            "sdpa", "linbench.attention.fused:sdpa", mathematics="exact", costs=counts.fused
-        ),
+        Implementation("sdpa", "linbench.attention.fused:sdpa", "exact", costs=counts.fused),
         Implementation(
             "xformers",
             "linbench.attention.fused:xformers",
-            mathematics="exact",
+            "exact",
             costs=counts.fused,
             unavailable=_xformers_unavailable,
         ),
         Implementation(
             "linformer",
             "linbench.attention.linformer:linformer",
-            mathematics="linformer",
-            axes=AXES,
-            costs=counts.compressed,
+            "linformer",
+            AXES,
+            counts.compressed,
         ),
     )
 }
@@ -119,10 +111,7 @@ def names() -> list[str]:
 
 
 def implementation(name: str) -> Implementation:
-    """Return the row of an implementation.
-
-    Code behind an entry point is imported for it, once; for built-in and registered names nothing
-    is.
+    """Return the row of an implementation; code behind an entry point is imported for it, once.
 
     Raises:
         UsageError: there is no such name (the nearest is suggested), or its code does not import.
@@ -140,33 +129,24 @@ def implementation(name: str) -> Implementation:
 
 
 def known(name: str) -> Implementation | None:
-    """Return the row of a built-in or registered name, None for others; nothing is imported.
+    """Return the row of a built-in or registered name, else None; nothing is imported.
 
-    An entry point is among the registered ones from when `implementation` has loaded it.
+    An entry point is registered once `implementation` has loaded it.
     """
     return _registered.get(name) or BUILTIN.get(name)
 
 
 def build(name: str, config: AttentionConfig) -> "list[nn.Module]":
-    """Build one attention module per layer.
+    """Build `config.num_layers` modules `forward(x [batch, n, d_model], key_padding_mask=None)`.
 
     Where the row states its mathematics, modules without a `reference` of their own are given it.
-
-    Args:
-        name: A built-in implementation, or one that was plugged in.
-        config: The shape of the stack.
-
-    Returns:
-        `config.num_layers` modules with `forward(x [batch, n, d_model], key_padding_mask=None)`.
 
     Raises:
         UsageError: the name is unknown, the configuration does not fit the implementation, or a
             plug-in returned something else than a module per layer.
     """
     row = implementation(name)
-    builder = row.build
-    if isinstance(builder, str):
-        builder = _row(name, builder).build
+    builder = _row(name, row.build).build if isinstance(row.build, str) else row.build
     assert callable(builder)
     layers = builder(config)
     if not isinstance(layers, list) or len(layers) != config.num_layers:
@@ -196,15 +176,12 @@ def register(row: Implementation) -> None:
 
 
 def load_plugin(spec: str) -> str:
-    """Load others' code and register it.
+    """Load others' code, register it, and return its name.
 
     Args:
         spec: `NAME=module:builder` or `NAME=path/to/file.py:builder`, where an `Implementation` may
             stand for the builder. `@axis+axis` after it says which axes it takes (of an
             `Implementation`: instead of its own).
-
-    Returns:
-        The name.
 
     Raises:
         UsageError: the spec is malformed, the module, file or attribute is missing, or the code
@@ -217,9 +194,7 @@ def load_plugin(spec: str) -> str:
 
 
 def parse_spec(spec: str) -> tuple[str, str, tuple[str, ...] | None]:
-    """Split `NAME=module:builder[@axis+axis]` into name, `module:builder`, and axes, if it has any.
-
-    Nothing is imported.
+    """Split `NAME=module:builder[@axis+axis]` into name, target and axes; nothing is imported.
 
     Raises:
         UsageError: it is malformed, or an axis is unknown.
@@ -234,11 +209,7 @@ def parse_spec(spec: str) -> tuple[str, str, tuple[str, ...] | None]:
 
 
 def unavailable(name: str, device: str) -> str | None:
-    """Return why an implementation cannot run on a device such as "cpu" or "cuda:0", else None.
-
-    Raises:
-        UsageError: the name is unknown, or its code does not import.
-    """
+    """Return why an implementation cannot run on a device such as "cpu" or "cuda:0", else None."""
     reason = implementation(name).unavailable
     return reason(device) if reason else None
 
@@ -253,14 +224,10 @@ def counted(
     mode: str = "forward",
     itemsize: int = 4,
 ) -> Costs | None:
-    """Count what one call of an implementation costs; for the arguments see `costs.count`.
+    """Count what one call of an implementation costs, None where that is unknown.
 
-    Returns:
-        The costs, or None where they are unknown: also of an implementation that is not `known`
-        here, as one in a run file from elsewhere may be.
-
-    Raises:
-        UsageError: the scope or mode is unknown, or the configuration does not fit.
+    It is unknown also of an implementation that is not `known` here, as one in a run file from
+    elsewhere may be. For arguments and errors see `costs.count`.
     """
     row = known(name)
     if row is None or row.costs is None:
@@ -274,16 +241,12 @@ def _entry_points() -> dict[str, str]:
 
 def _row(name: str, target: str) -> Implementation:
     """Make the row of a builder, or rename the row, that `module:attribute` is."""
-    found = _load(name, target)
-    if isinstance(found, Implementation):
-        return replace(found, name=name)
-    return Implementation(name, found)
-
-
-def _load(name: str, target: str) -> "Implementation | Builder":
-    what, expected = f"implementation '{name}'", "a function (AttentionConfig) -> list of modules"
 
     def fits(found: object) -> bool:
         return callable(found) or isinstance(found, Implementation)
 
-    return attribute_of(what, target, expected, fits)  # type: ignore[return-value]  # it fits
+    expected = "a function (AttentionConfig) -> list of modules"
+    found = attribute_of(f"implementation '{name}'", target, expected, fits)
+    if isinstance(found, Implementation):
+        return replace(found, name=name)
+    return Implementation(name, cast("Builder", found))

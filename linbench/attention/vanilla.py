@@ -19,17 +19,14 @@ def vanilla(config: AttentionConfig) -> list[nn.Module]:
     return [ExactAttention(config, written_out) for _ in range(config.num_layers)]
 
 
-class ExactAttention(nn.Module):
-    """Multi-head attention of all n tokens to all n tokens, over an exchangeable kernel."""
+class SelfAttention(nn.Module):
+    """Multi-head attention between its four projections; subclasses say how heads attend."""
 
-    reference = "exact"
-
-    def __init__(self, config: AttentionConfig, kernel: Kernel) -> None:
+    def __init__(self, config: AttentionConfig) -> None:
         super().__init__()
         self.num_heads = config.num_heads
         self.max_seq_len = config.max_seq_len
         self.dropout = config.dropout
-        self.kernel = kernel
         self.q_proj = nn.Linear(config.d_model, config.d_model, bias=config.bias)
         self.k_proj = nn.Linear(config.d_model, config.d_model, bias=config.bias)
         self.v_proj = nn.Linear(config.d_model, config.d_model, bias=config.bias)
@@ -40,7 +37,7 @@ class ExactAttention(nn.Module):
 
         Args:
             x: `[batch, n, d_model]`, n <= max_seq_len.
-            key_padding_mask: `[batch, n]` bool, True = padding, which no token attends to.
+            key_padding_mask: `[batch, n]` bool, True = padding, which reaches no other token.
 
         Returns:
             `[batch, n, d_model]`; a sequence that is all padding gives out_proj of 0.
@@ -49,12 +46,30 @@ class ExactAttention(nn.Module):
             UsageError: x or the mask has the wrong shape, or n > max_seq_len.
         """
         check_inputs(x.shape[0], x.shape[1], self.max_seq_len, key_padding_mask)
+        # queries, keys and values are gone before the output projection takes memory
+        heads = self.heads(x, key_padding_mask)
+        return cast("Tensor", self.out_proj(merge_heads(heads)))
+
+    def heads(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Project and attend: `[batch, n, d_model]` to `[batch, heads, n, head_dim]`."""
+        raise NotImplementedError
+
+
+class ExactAttention(SelfAttention):
+    """Attention of all n tokens to all n tokens, over an exchangeable kernel."""
+
+    reference = "exact"
+
+    def __init__(self, config: AttentionConfig, kernel: Kernel) -> None:
+        super().__init__(config)
+        self.kernel = kernel
+
+    def heads(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Project and attend."""
         q = split_heads(self.q_proj(x), self.num_heads)
         k = split_heads(self.k_proj(x), self.num_heads)
         v = split_heads(self.v_proj(x), self.num_heads)
-        heads = self.core(q, k, v, key_padding_mask)
-        del q, k, v  # a third of the memory of a fused layer
-        return cast("Tensor", self.out_proj(merge_heads(heads)))
+        return self.core(q, k, v, mask)
 
     def core(
         self, q: Tensor, k: Tensor, v: Tensor, key_padding_mask: Tensor | None = None
@@ -96,11 +111,7 @@ def merge_heads(x: Tensor) -> Tensor:
 
 
 def check_inputs(batch: int, n: int, max_seq_len: int, mask: Tensor | None) -> None:
-    """Refuse sequences that are too long, and masks that are not `[batch, n]` bool.
-
-    Raises:
-        UsageError: the text names the value, what was expected, and a remedy.
-    """
+    """Refuse sequences that are too long, and masks that are not `[batch, n]` bool."""
     if n > max_seq_len:
         raise UsageError(
             f"the input has n={n} tokens, expected at most max_seq_len={max_seq_len}; "

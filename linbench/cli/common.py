@@ -1,4 +1,4 @@
-"""What several verbs share: how a RUN argument names a run file, and how quantities are written."""
+"""What several verbs share: how a RUN argument names a run file, and how tables are printed."""
 
 import os
 import sys
@@ -11,6 +11,7 @@ from linbench.errors import RunFileError, did_you_mean
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Column, Table
 
 RESULTS = Path("results")
 
@@ -62,6 +63,13 @@ def console() -> "Console":
 
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
     return Console(highlight=False, markup=False, width=width)
+
+
+def plain_table(*columns: "str | Column") -> "Table":
+    """Return an empty table without lines."""
+    from rich.table import Table
+
+    return Table(*columns, box=None, pad_edge=False, header_style="bold")
 
 
 def warn_if_busy() -> str | None:

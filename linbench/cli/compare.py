@@ -17,17 +17,15 @@ def compare(
     """Compare two runs case by case: B over A, with 95 % intervals.
 
     Cases are matched by id. Times and energy of different machines are not compared; memory, and
-    what else is exact, is.
+    anything else that is exact, is.
 
     Example: `linbench compare results/a.jsonl results/b.jsonl`
     """
     from linbench import words
-    from linbench.run.record import read
     from linbench.run.runs import Run
     from linbench.studies.compare import cases as study
 
-    read_ = (read(find_run(run, results)) for run in (a, b))
-    first, second = (Run(header, tuple(records)) for header, records in read_)
+    first, second = (Run.read(find_run(run, results)) for run in (a, b))
     found = study.compare(first, second)
     same_machine = first.fingerprint == second.fingerprint
     ids = {a: first.by_case().keys(), b: second.by_case().keys()}
@@ -38,17 +36,20 @@ def compare(
         return
     from rich.table import Table
 
-    several = len({one.key.problem for one in found}) > 1
-    columns = ("case", "metric", "B / A", "95 %", "")
-    table = Table(*(("at",) if several else ()), *columns, box=None, header_style="bold")
-    for one in found:
-        ratio, ends = (f"{one.ratio.value:.3f}", words.ends(one.ratio)) if one.ratio else ("", "")
-        verdict = one.verdict + (f": {one.incomparable}" if one.incomparable else "")
-        at = (one.key.problem_label,) if several else ()
-        table.add_row(*at, one.label, one.metric.name, ratio, ends, verdict)
+    several = len({case.key.problem for case in found}) > 1
+    columns = (*(["at"] if several else []), "case", "metric", "B / A", "95 %", "")
+    table = Table(*columns, box=None, header_style="bold")
+    for case in found:
+        at = [case.key.problem_label] if several else []
+        ratio = f"{case.ratio.value:.3f}" if case.ratio else ""
+        ends = words.ends(case.ratio) if case.ratio else ""
+        why = f": {case.incomparable}" if case.incomparable else ""
+        table.add_row(*at, case.label, case.metric.name, ratio, ends, case.verdict + why)
     console().print(table)
-    if disturbed := sum(one.disturbed for one in found):
-        print(f"{disturbed} rounds took 1.5 times as long as others of their case; without weight")
+    if disturbed := sum(case.disturbed for case in found):
+        print(
+            f"{disturbed} rounds took 1.5 times as long as others of their case, and have no weight"
+        )
     if not same_machine:
         print("the runs are from different machines: times and energy are not compared")
     for run, cases in only.items():

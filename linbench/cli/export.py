@@ -48,45 +48,42 @@ def export(
         raise UsageError(
             "--format parquet is not text, expected a file for it; add --out run.parquet"
         )
-    from linbench.run.record import read
     from linbench.run.runs import Run
 
-    header, records = read(find_run(run, results))
-    found = Run(header, tuple(records))
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    if format_ == "parquet" and out is not None:
-        from linbench.run.formats import frames
-
-        frames.parquet(found, out)
-        return
-    text = _text(found, format_)
+    found = Run.read(find_run(run, results))
     if out is None:
-        print(text, end="")
+        print(_text(found, format_), end="")
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if format_ == "parquet":
+        from linbench.record import parquet
+
+        parquet(found, out)
     else:
-        out.write_text(text, encoding="utf-8")
+        out.write_text(_text(found, format_), encoding="utf-8")
 
 
 def _text(run: "Run", format_: str) -> str:
     """Return a run in one of the formats that are text, and name what it leaves out."""
-    from linbench.run.formats import bencher, frames, github, junit
-    from linbench.run.formats.values import left_out, values
+    from linbench.record import csv
+    from linbench.run.formats import junit, values
     from linbench.words import listed
 
     if format_ == "csv":
-        return frames.csv(run)
-    measured = values(run)
+        return csv(run)
+    measured = values.values(run)
     if format_ == "junit":
         return junit.report(run, measured)
-    kept, more = github.split(measured) if format_ == "github" else (measured, [])
-    if not kept:
+    metrics = dict.fromkeys(metric for points in measured.values() for metric in points)
+    more = [one.name for one in metrics if format_ == "github" and one.better == "more"]
+    if len(more) == len(metrics):
         only = f"only {listed(more)}, of which more is better" if more else "no case"
         raise RunFileError(
             f"run '{run.run_id}' measured {only}; expected at least one value for {format_}; "
             + ("take --format bmf, csv or junit" if more else "'linbench show' says why")
         )
-    for case_id, reason in left_out(run, measured).items():
-        print(f"linbench: left out {case_id}: {reason}", file=sys.stderr)
-    for name in more:
-        print(f"linbench: left out {name}: github holds what is better smaller", file=sys.stderr)
-    return bencher.bmf(kept) if format_ == "bmf" else github.github(kept, run.header)
+    left_out = values.left_out(run, measured)
+    left_out |= dict.fromkeys(more, "github holds what is better smaller")
+    for name, reason in left_out.items():
+        print(f"linbench: left out {name}: {reason}", file=sys.stderr)
+    return values.bmf(measured) if format_ == "bmf" else values.github(measured, run.header)

@@ -122,49 +122,51 @@ def gate(
     - `linbench gate --against origin/main --impl mine=attention.py:build --seq 512..4096`
     """
     from linbench.cli.against import measured_against
-    from linbench.studies.gate import Limits
+    from linbench.studies.gate import Limits, section, to_json
     from linbench.studies.scaling.assertions import parse
 
     names = None if metric is None else tuple(name.strip() for name in metric.split(","))
     limits = Limits(max_slowdown, max_memory, _maximum(maximum or ()), anchor, names)
     for claim in assert_ or ():
-        parse(claim)  # a slip of the pen is told before anything is measured
+        parse(claim)  # a slip of the pen is reported before anything is measured
     if (baseline is None) == (against is None):
         raise UsageError(
             "what to hold it against? give either --baseline RUN (a run file) or --against GIT_REF "
             "(a commit, measured now)"
         )
-    if baseline is not None:
-        if grid:
-            raise UsageError(
-                f"--{next(iter(grid)).replace('_', '-')} says what to measure, but with "
-                "--baseline nothing is; drop it, or use --against GIT_REF"
-            )
-        paths = find_run(subject or "latest", results), find_baseline(baseline, results)
-        if subject in (None, "latest") and paths[0].resolve() == paths[1].resolve():
-            raise UsageError(
-                f"the latest run is the baseline itself, '{paths[1]}'; sweep first, or name the "
-                "run to judge"
-            )
-        found = _judge(*paths, limits)
+    if against is not None:
+        found, paths = measured_against(against, subject, grid, limits, out, quiet=json_)
+    elif grid:
+        raise UsageError(
+            f"--{next(iter(grid)).replace('_', '-')} says what to measure, but with "
+            "--baseline nothing is; drop it, or use --against GIT_REF"
+        )
     else:
-        found, paths = measured_against(str(against), subject, grid, limits, out, quiet=json_)
-    finish(
-        asserted(found, paths[0], assert_) if assert_ else found,
-        (str(paths[0]), str(paths[1])),
-        inconclusive=inconclusive,
-        summary=summary,
-        junit=junit,
-        as_json=json_,
-    )
+        paths = find_run(subject or "latest", results), _find_baseline(str(baseline), results)
+        found = _judge(*paths, limits, latest=subject in (None, "latest"))
+    if assert_:
+        found = _asserted(found, paths[0], assert_)
+    candidate, reference = map(str, paths)
+    if json_:
+        runs = {"candidate": candidate, "reference": reference}
+        print(json.dumps({**to_json(found), **runs}, allow_nan=False))
+    else:
+        _print(found)
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            for line in section.annotations(found):
+                print(line)
+    if summary:
+        _write(summary, section.markdown(found, candidate, reference), append=True)
+    if junit:
+        _write(junit, section.junit(found, inconclusive_fails=inconclusive == "fail"))
+    undecided = {None: 3, "pass": 0, "fail": 1}[inconclusive]
+    code = {"pass": 0, "regression": 1, "inconclusive": undecided}[found.verdict]
+    if code:
+        raise typer.Exit(code)
 
 
 def _maximum(texts: Sequence[str]) -> dict[str, float]:
-    """Read what --max says, `NAME=RATIO`.
-
-    Raises:
-        UsageError: it says something else.
-    """
+    """Read what --max says, `NAME=RATIO`."""
     found = {}
     for text in texts:
         name, _, ratio = text.partition("=")
@@ -177,7 +179,7 @@ def _maximum(texts: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def find_baseline(run: str, results: Path) -> Path:
+def _find_baseline(run: str, results: Path) -> Path:
     """Return the file that --baseline names: a run, or the name of a committed baseline."""
     committed = results / "baselines" / f"{run}.jsonl"
     if committed.is_file() and not Path(run).is_file():
@@ -190,69 +192,35 @@ def find_baseline(run: str, results: Path) -> Path:
         ) from None
 
 
-def _judge(candidate: Path, baseline: Path, limits: "Limits") -> "Gate":
+def _judge(candidate: Path, baseline: Path, limits: "Limits", *, latest: bool) -> "Gate":
     from dataclasses import replace
 
     from linbench.run.runs import Runs
     from linbench.studies.gate import judge
     from linbench.studies.gate.provenance import differences
 
+    same = candidate.resolve() == baseline.resolve()
+    if same and latest:
+        raise UsageError(
+            f"the latest run is the baseline itself, '{baseline}'; sweep first, or name the "
+            "run to judge"
+        )
     old, new = (Runs.read([path]).runs[0] for path in (baseline, candidate))
-    found = judge(old, new, limits, merged=bool(old.header.merged))
+    found = judge(old, new, limits)
     notes = [*found.notes, *differences(old.header, new.header)]
-    if candidate.resolve() == baseline.resolve():
-        notes.append("Candidate and baseline are the same file")
+    notes += ["Candidate and baseline are the same file"] if same else []
     return replace(found, notes=tuple(notes))
 
 
-def asserted(found: "Gate", candidate: Path, claims: list[str]) -> "Gate":
+def _asserted(found: "Gate", candidate: Path, claims: list[str]) -> "Gate":
     """Return a gate that claims about the candidate decide too."""
     from linbench.run.runs import Runs
     from linbench.studies.gate.findings import with_assertions
     from linbench.studies.scaling.analyse import analyse
     from linbench.studies.scaling.assertions import decide, parse
 
-    scalings = analyse(Runs.read([candidate])).scalings
-    return with_assertions(found, [d for text in claims for d in decide(parse(text), scalings)])
-
-
-def finish(
-    found: "Gate",
-    names: tuple[str, str],
-    *,
-    inconclusive: Literal["pass", "fail"] | None,
-    summary: Path | None,
-    junit: Path | None,
-    as_json: bool,
-) -> None:
-    """Tell a verdict everywhere it was asked for, and exit by it.
-
-    Args:
-        found: The verdict.
-        names: How to name candidate and baseline.
-        inconclusive: What an inconclusive verdict counts as; None: as neither.
-        summary: A file that gets Markdown appended.
-        junit: A file that gets a JUnit report.
-        as_json: Whether to print JSON and nothing else.
-    """
-    from linbench.studies.gate import section, to_json
-
-    if as_json:
-        runs = dict(zip(("candidate", "reference"), names, strict=True))
-        print(json.dumps({**to_json(found), **runs}, allow_nan=False))
-    else:
-        _print(found)
-        if os.environ.get("GITHUB_ACTIONS") == "true":
-            for line in section.annotations(found):
-                print(line)
-    if summary:
-        _write(summary, section.markdown(found, *names), append=True)
-    if junit:
-        _write(junit, section.junit(found, inconclusive_fails=inconclusive == "fail"))
-    undecided = {None: 3, "pass": 0, "fail": 1}[inconclusive]
-    code = {"pass": 0, "regression": 1, "inconclusive": undecided}[found.verdict]
-    if code:
-        raise typer.Exit(code)
+    series = analyse(Runs.read([candidate])).series
+    return with_assertions(found, [d for text in claims for d in decide(parse(text), series)])
 
 
 def _write(path: Path, text: str, *, append: bool = False) -> None:
@@ -267,23 +235,22 @@ def _write(path: Path, text: str, *, append: bool = False) -> None:
 
 
 def _print(found: "Gate") -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from linbench.studies.gate import section
 
     out = console()
     style = {"pass": "bold green", "regression": "bold red", "inconclusive": "bold yellow"}
     out.print(section.sentence(found), style=style[found.verdict])
-    shown = section.changed(found)
-    if shown:
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in section.COLUMNS:
-            table.add_column(name, no_wrap=name not in ("case", "verdict"))
+    if shown := section.changed(found):
+        columns = (
+            Column(name, no_wrap=name not in ("case", "verdict")) for name in section.COLUMNS
+        )
+        table = Table(*columns, box=None, pad_edge=False, header_style="dim")
         for row in section.table("", shown[:MOST_ROWS], found).rows:
             table.add_row(*map(str, row))
         out.print(table)
-        if len(shown) > MOST_ROWS:
-            out.print(f"… and {len(shown) - MOST_ROWS} more (--json or --summary has all)")
-    out.print(section.passed(found))
-    for remark in section.remarks(found):
-        out.print(remark)
+    if len(shown) > MOST_ROWS:
+        out.print(f"… and {len(shown) - MOST_ROWS} more (--json or --summary has all)")
+    for line in (section.passed(found), *section.remarks(found)):
+        out.print(line)

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import itertools
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -93,18 +94,16 @@ def _field_of(settings: "type[BaseModel] | None", name: str) -> "FieldInfo":
 
 
 def _plugged_in(argv: list[str]) -> list[str]:
-    """Plug in the tasks that a command line names, so that their settings are flags of it."""
+    """Plug in the tasks that a command line names, so that their settings are flags of it.
+
+    Raises:
+        UsageError: one cannot be loaded; its flags would be said to be unknown.
+    """
     from linbench import tasks
 
-    names = []
-    for flag, value in zip(argv, [*argv[1:], ""], strict=True):
-        joined = value if flag == "--task" else flag.removeprefix("--task=")
-        for spec in joined.split(",") if flag.startswith("--task") else ():
-            try:
-                names.append(tasks.plug_in(spec))
-            except LinbenchError:
-                continue  # told when the suite is read
-    return names
+    given = [value for flag, value in itertools.pairwise(argv) if flag == "--task"]
+    given += [word.removeprefix("--task=") for word in argv if word.startswith("--task=")]
+    return [tasks.plug_in(spec) for joined in given for spec in joined.split(",") if "=" in spec]
 
 
 def _flag(name: str, field: "FieldInfo", defaults: Mapping[str, str]) -> inspect.Parameter:
@@ -117,8 +116,8 @@ def _flag(name: str, field: "FieldInfo", defaults: Mapping[str, str]) -> inspect
     kind: Any = str
     if more.get("repeats"):
         kind = list[str]
-    elif field.annotation in (bool, int) and not field.metadata:  # else it reads text its own way
-        kind = field.annotation
+    elif field.annotation is bool:
+        kind = bool
     names = [str(more["flags"])] if "flags" in more else []
     option = typer.Option(*names, help=text, rich_help_panel=str(more.get("panel", "Grid")))
     annotation = Annotated[kind | None, option]

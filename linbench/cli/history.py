@@ -13,8 +13,6 @@ from linbench.cli.common import RESULTS, JsonOption, ResultsOption, console, fin
 from linbench.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from linbench.studies.history.history import History
     from linbench.studies.history.tracks import Track
 
@@ -34,7 +32,7 @@ def history(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write OUT/history/report.md and .html: figures, tables, the method."),
+        typer.Option(help="Write OUT/history/report.md and .html: figures, tables and the method."),
     ] = None,
     json_: JsonOption = False,
     results: ResultsOption = RESULTS,
@@ -46,7 +44,7 @@ def history(
     several observations of it; machines are never mixed. A step is a change of level that lasts:
     single slow runs are out of line, and where nothing changed a step is reported for at most one
     machine in a hundred. It takes 8 runs to tell a step from noise; bytes counted by an allocator
-    have none, and tell at once.
+    have none, so that a step shows at once.
 
     Steps never fail a build (the exit code is 0); use `linbench gate` for that.
 
@@ -59,68 +57,57 @@ def history(
     from linbench.studies.history.visits import commits_of
 
     read = Runs.read([find_run(run, results) for run in runs])
-    known = list(dict.fromkeys([*KNOWN, *(one.name for one in read.metrics), EXPONENT]))
+    known = list(dict.fromkeys([*KNOWN, *(known.name for known in read.metrics), EXPONENT]))
     if metric is not None and metric not in known:
         raise UsageError(
             f"--metric '{metric}' is not in these runs, expected one of {', '.join(known)}"
             f"{did_you_mean(metric, known)}"
         )
-    found = histories_of(read, commits_of(read))
+    histories = histories_of(read, commits_of(read))
     if metric is not None:
-        found = [replace(one, shown=(metric,)) for one in found]
+        histories = [replace(found, shown=(metric,)) for found in histories]
     if json_:
-        said = {"histories": [to_json(one) for one in found]}
+        said = {"histories": [to_json(found) for found in histories]}
         print(json.dumps(said, indent=2, allow_nan=False))
         return
-    if len(found) > 1:
-        print(f"{len(found)} machines, a history each: their times do not compare\n")
-    for one in found:
-        _print(one)
+    if len(histories) > 1:
+        print(f"{len(histories)} machines, a history each: their times do not compare\n")
+    for found in histories:
+        _print(found)
     if out is not None:
-        _write(found, out)
+        _write(histories, out)
 
 
 def _print(found: "History") -> None:
-    from linbench.studies.history.section import by_problem
+    from rich.table import Table
+
+    from linbench.studies.history.section import COLUMNS, STEPS, by_problem, row_of, steps_of
     from linbench.studies.history.sentences import heading, sentences
 
     screen = console()
     screen.print(heading(found))
-    for quantity in found.shown:
-        for tracks in by_problem(found.of(quantity)):
-            screen.print(f"\n{quantity}, {tracks[0].key.problem_label}", style="bold")
-            screen.print(_table(found, tracks))
+    for tracks in (own for name in found.shown for own in by_problem(found.of(name))):
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for column in (COLUMNS[0], "runs, oldest first", *COLUMNS[1:], STEPS):
+            numeric = column in COLUMNS[1:]
+            table.add_column(column, justify="right" if numeric else "left", no_wrap=not numeric)
+        for track in tracks:
+            series, *rest = map(str, row_of(track))
+            table.add_row(series, line_of_runs(track), *rest, "\n".join(steps_of(found, track)))
+        title = f"\n{tracks[0].quantity}, {tracks[0].key.problem_label}"
+        screen.print(title, style="bold")
+        screen.print(table)
     screen.print()
     for sentence in sentences(found):
         screen.print(f"- {sentence.replace('**', '')}")
     screen.print()
 
 
-def _table(found: "History", tracks: "Sequence[Track]") -> "Table":
-    from rich.table import Table
-
-    from linbench.studies.history.section import COLUMNS, STEPS, row_of, steps_of
-
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in (COLUMNS[0], "runs, oldest first", *COLUMNS[1:], STEPS):
-        numeric = column in COLUMNS[1:]
-        table.add_column(column, justify="right" if numeric else "left", no_wrap=not numeric)
-    for track in tracks:
-        series, *rest = map(str, row_of(track))
-        table.add_row(series, line_of_runs(track), *rest, "\n".join(steps_of(found, track)))
-    return table
-
-
 def line_of_runs(track: "Track") -> str:
-    """Draw the values of a series as a line of bars.
-
-    Returns:
-        A character per run, or per few runs where there are many: its height, `·` where there is no
-        value, `!` for a run out of line.
-    """
-    level = {i: point.value for i, point in enumerate(track.points) if point is not None}
-    seen = [value for i, value in level.items() if i not in track.out_of_line]
-    low, high = min(seen or level.values()), max(seen or level.values())
+    """Draw a bar per run, or per few where there are many; `·` has no value, `!` is out of line."""
+    values = dict(zip(track.present, track.values, strict=True))
+    in_line = {i: value for i, value in values.items() if i not in track.out_of_line}
+    low, high = min((in_line or values).values()), max((in_line or values).values())
     reach = max(high - low, _LEAST * abs(high))
     low = (low + high - reach) / 2
     count = len(track.points)
@@ -128,23 +115,21 @@ def line_of_runs(track: "Track") -> str:
     text = ""
     for place in range(width):
         here = range(place * count // width, (place + 1) * count // width)
-        values = [level[i] for i in here if i in level and i not in track.out_of_line]
-        if values:
-            height = (statistics.median(values) - low) / reach if reach else 0.5
+        if own := [in_line[i] for i in here if i in in_line]:
+            height = (statistics.median(own) - low) / reach if reach else 0.5
             text += _BARS[min(len(_BARS) - 1, int(height * len(_BARS)))]
         else:
-            text += "!" if any(i in track.out_of_line for i in here) else "·"
+            text += "!" if any(i in values for i in here) else "·"
     return text
 
 
-def _write(found: "Sequence[History]", out: Path) -> None:
+def _write(histories: "Sequence[History]", out: Path) -> None:
     from linbench.report import html, markdown
     from linbench.report.content import Report, Sentence
     from linbench.studies.history.section import section_of
     from linbench.studies.history.sentences import heading, sentences
 
-    said = [text for one in found for text in (heading(one), *sentences(one))]
-    sections = tuple(section_of(one) for one in found)
-    report = Report("History", tuple(map(Sentence, said)), sections)
+    said = (text for found in histories for text in (heading(found), *sentences(found)))
+    report = Report("History", tuple(map(Sentence, said)), tuple(map(section_of, histories)))
     for write in (markdown.write, html.write):
         print(write(report, out / "history"))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from linbench.cli.common import RESULTS, JsonOption, ResultsOption, console, run_files
+from linbench.cli.common import RESULTS, JsonOption, ResultsOption, console, plain_table, run_files
 
 What = Literal["runs", "suites", "impls"]
 Row = dict[str, str | int | None]
@@ -28,9 +28,7 @@ def list_(
     if not rows:
         print(f"no {what} in '{results}'; measure one with 'linbench sweep'")
         return
-    from rich.table import Table
-
-    table = Table(*rows[0], box=None, pad_edge=False, header_style="bold")
+    table = plain_table(*rows[0])
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
     console().print(table)
@@ -40,29 +38,25 @@ def _runs(results: Path) -> list[Row]:
     import warnings
 
     from linbench.errors import RunFileError
-    from linbench.run.record import read
+    from linbench.run.runs import Run
 
     rows: list[Row] = []
     for path in run_files(results):
+        columns = ("run", "created", "suite", "cases", "records", "machine", "problem")
+        row: Row = {**dict.fromkeys(columns), "run": path.stem}
+        rows.append(row)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # a torn line is told when the run is used
-                header, records = read(path)
+                warnings.simplefilter("ignore")  # `show` reports a torn line
+                run = Run.read(path)
         except RunFileError as error:
-            rows.append({"run": path.stem, "created": None, "suite": None, "cases": None,
-                         "records": None, "machine": None, "problem": str(error)})  # fmt: skip
+            row["problem"] = str(error)
             continue
-        rows.append(
-            {
-                "run": path.stem,
-                "created": header.created,
-                "suite": header.suite.get("name"),
-                "cases": len({record.case_id for record in records}),
-                "records": len(records),
-                "machine": header.measured_on,
-                "problem": None,
-            }
-        )
+        row["created"] = run.header.created
+        row["suite"] = run.header.suite.get("name")
+        row["cases"] = len(run.by_case())
+        row["records"] = len(run.records)
+        row["machine"] = run.header.measured_on
     return rows
 
 

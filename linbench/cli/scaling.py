@@ -10,10 +10,13 @@ from linbench.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
-    from linbench.run.runs import Runs
+    from linbench.run.runs import Panel, Runs
     from linbench.studies.crossover import Crossover
-    from linbench.studies.scaling.analyse import Scaling
+    from linbench.studies.scaling.growth import Scaling
+
+_COSTS = "on a logarithmic scale with less the better"
 
 
 def scaling(
@@ -22,7 +25,7 @@ def scaling(
     ],
     metric: Annotated[
         str | None,
-        typer.Option(help="Any metric of the runs on a logarithmic scale; by default all of them."),
+        typer.Option(help="Any cost that the runs measured; by default all of them."),
     ] = None,
     assert_: Annotated[
         list[str] | None,
@@ -56,7 +59,7 @@ def scaling(
     found = Runs.read([find_run(run, results) for run in runs])
     wanted = [*_metrics(found, metric), *(claim.metric for claim in claims)]
     answer = analyse(found, dict.fromkeys(wanted))
-    decisions = [decision for claim in claims for decision in decide(claim, answer.scalings)]
+    decisions = [decision for claim in claims for decision in decide(claim, answer.series)]
     if json_:
         import json
 
@@ -67,7 +70,7 @@ def scaling(
     else:
         out = console()
         if not answer.scalings:
-            out.print("nothing was measured: no record of these runs has status ok")
+            out.print(_nothing(found))
         _print_exponents(out, answer.scalings)
         _print_crossovers(out, answer.crossovers)
         for decision in decisions:
@@ -75,48 +78,53 @@ def scaling(
             claim = f"{decision.assertion.text}: {decision.outcome}"
             out.print(f"{claim} ({decision.subject}: {stands})")
     if claims:
-        raise typer.Exit({"holds": 0, "fails": 1, "cannot tell": 3}[outcome_of(decisions)])
+        raise typer.Exit({"holds": 0, "fails": 1, "undecided": 3}[outcome_of(decisions)])
 
 
 def _metrics(runs: "Runs", metric: str | None) -> list[str]:
-    """Return the metrics to fit: those of the runs that have exponents, or the one that is named.
+    """Return the metrics to fit: the costs of the runs, or the one that is named.
 
     Raises:
         UsageError: it is not one of them.
     """
-    known = [one.name for one in runs.metrics if one.scale == "log"]
+    known = [one.name for one in runs.metrics if one.is_cost]
     if metric is None:
         return known
     if metric not in known:
         raise UsageError(
-            f"--metric '{metric}' is no metric of these runs on a logarithmic scale, expected one "
-            f"of {', '.join(known) or 'none, since they measured nothing'}"
-            f"{did_you_mean(metric, known)}"
+            f"--metric '{metric}' is no metric of these runs {_COSTS}, expected one of "
+            f"{', '.join(known) or 'none, since they measured none'}{did_you_mean(metric, known)}"
         )
     return [metric]
 
 
-def _print_exponents(out: "Console", scalings: "Sequence[Scaling]") -> None:
-    from rich.table import Table
-
+def _nothing(runs: "Runs") -> str:
+    """Say why there is nothing to say of growth."""
     from linbench import words
 
-    groups: dict[tuple[object, str], list[Scaling]] = {}
+    measured = [metric.name for metric in runs.metrics if runs.series(metric.name)]
+    if not measured:
+        return "nothing was measured: no record of these runs has status ok"
+    return f"these runs measured {words.listed(measured)}; exponents are of metrics {_COSTS}"
+
+
+def _print_exponents(out: "Console", scalings: "Sequence[Scaling]") -> None:
+    from linbench import words
+
+    groups: dict[tuple[Panel, str], list[Scaling]] = {}
     for one in scalings:
         groups.setdefault((one.series.panel, one.series.metric.name), []).append(one)
-    for (_, metric), members in groups.items():
-        panel = members[0].series.panel
+    for (panel, metric), members in groups.items():
         out.print(f"{metric}, {panel.label}, run {panel.run_id}", style="bold")
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for column in ("series", "n", "exponent", "over n", "theory", "counts", "law", "verdict"):
-            table.add_column(column, no_wrap=True)
+        columns = ("series", "n", "exponent", "over n", "theory", "counts", "law", "verdict")
+        table = _table(columns)
         for one in members:
-            slope, sizes = one.exponent.slope, one.exponent.sizes
+            slope, sizes, tail = one.exponent.slope, one.series.sizes, one.exponent.sizes
             table.add_row(
                 one.series.key.label,
-                f"{one.points[0].n}..{one.points[-1].n}",
+                f"{sizes[0]}..{sizes[-1]}",
                 words.slope(slope) if slope else "-",
-                f"{sizes[0]}..{sizes[-1]}" if slope else "-",
+                f"{tail[0]}..{tail[-1]}" if slope else "-",
                 "-" if one.expected is None else f"{one.expected:g}",
                 "-" if one.predicted is None else f"{one.predicted:.2f}",
                 one.laws[0].name if one.laws else "-",
@@ -132,27 +140,32 @@ def _print_exponents(out: "Console", scalings: "Sequence[Scaling]") -> None:
 
 
 def _print_crossovers(out: "Console", crossovers: "Sequence[Crossover]") -> None:
-    from rich.table import Table
-
     from linbench import words
 
     if not crossovers:
         return
     out.print("n* from which a candidate costs less", style="bold")
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    several = len({one.panel for one in crossovers}) > 1
+    several = len({one.candidate.panel for one in crossovers}) > 1
     columns = ("metric", "candidate", "baseline", "n*", "status", "grounds")
-    for column in (*(("at",) if several else ()), *columns):
-        table.add_column(column, no_wrap=column not in ("grounds", "at"))
+    table = _table((*(("at",) if several else ()), *columns))
     for one in crossovers:
         table.add_row(
-            *((one.panel.label,) if several else ()),
-            one.metric.name,
-            one.candidate.label,
-            one.baseline.label,
+            *((one.candidate.panel.label,) if several else ()),
+            one.candidate.metric.name,
+            one.candidate.key.label,
+            one.baseline.key.label,
             words.length(one.n_star) if one.n_star else "-",
             one.status,
             one.reason,
         )
     out.print(table)
     out.print()
+
+
+def _table(columns: "Sequence[str]") -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, no_wrap=column not in ("grounds", "at"))
+    return table

@@ -17,17 +17,16 @@ def show(
 
     Example: linbench show latest
     """
-    from linbench.run.record import read
+    from linbench.run.runs import Run
 
-    header, records = read(find_run(run, results))
+    found = Run.read(find_run(run, results))
+    header, machine = found.header, found.header.machine
     if json_:
-        lines = [record.model_dump(mode="json") for record in records]
+        lines = [record.model_dump(mode="json") for record in found.records]
         print(json.dumps({"run": header.model_dump(mode="json"), "records": lines}))
         return
     from linbench.cli.tables import print_reasons, records_table
-    from linbench.run.runs import Run
 
-    machine = header.machine
     print(f"run      {header.run_id}, {header.created}, linbench {header.linbench}")
     if header.argv:
         print(f"command  {' '.join(header.argv)}")
@@ -42,9 +41,9 @@ def show(
         dirty = ", with uncommitted changes" if header.git.dirty else ""
         print(f"git      {str(header.git.commit)[:12]}{dirty}")
     print()
-    console().print(records_table(Run(header, tuple(records))))
+    console().print(records_table(found))
     print()
-    print_reasons(records)
-    for record in records:
+    print_reasons(found.records)
+    for record in found.records:
         for warning in record.warnings:
             print(f"warning: {record.case.title} round {record.round}: {warning}")

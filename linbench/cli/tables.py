@@ -1,11 +1,13 @@
 """The tables a sweep ends with, and that `show` and `--dry-run` print."""
 
+import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
-from linbench.cli.common import console
+from linbench.cli.common import console, plain_table
 from linbench.run.metrics import KNOWN, Metric
 from linbench.run.runs import Run, Runs, Series, series_by_case
 from linbench.stats.intervals import half_width
@@ -19,7 +21,12 @@ if TYPE_CHECKING:
     from linbench.run.record import Record
     from linbench.tasks import Prediction
 
-SHAPE = ("d_model", "heads", "layers", "batch", "dtype", "device")
+    Foreseen = tuple[Case, Prediction, str | None]
+
+TOLD_APART = ("task", "scope", "mode", "order", "d_model", "heads", "layers", "batch", "dtype",
+              "device")  # fmt: skip
+"""Fields of a case that have a column where they differ within a run."""
+
 NAMED = 5
 """Cases that are named where a cause holds for several of them."""
 
@@ -39,40 +46,30 @@ def records_table(run: Run) -> Table:
     """Make a table with a row per case: rounds, the typical value of each metric, status."""
     records = {own[0].case: own for own in run.by_case().values()}
     varying = [
-        name
-        for name in ("task", "scope", "mode", "order", *SHAPE)
-        if len({getattr(case, name) for case in records} - {None}) > 1
+        name for name in TOLD_APART if len({getattr(case, name) for case in records} - {None}) > 1
     ]
-    measured = {metric: series_by_case(run, metric.name) for metric in _known(run)}
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("implementation", *varying):
-        table.add_column(name)
-    for name in ("n", "rounds", *(name for metric in measured for name in _columns(metric))):
-        table.add_column(name, justify="right")
-    table.add_column("status")
+    valued = {name for r in run.records for name in r.metrics if r.value(name) is not None}
+    metrics = [metric for metric in Runs((run,)).metrics if metric.name in valued]
+    measured = {metric: series_by_case(run, metric.name) for metric in metrics}
+    columns = itertools.chain.from_iterable(map(_columns, metrics))
+    right = (Column(name, justify="right") for name in ("n", "rounds", *columns))
+    table = plain_table("implementation", *varying, *right, "status")
     for case in ordered(records):
         own = records[case]
         statuses = [record.status for record in own]
-        right = [] if "incorrect" in statuses else [r for r in own if r.status == "ok"]
+        good = [] if "incorrect" in statuses else [r for r in own if r.status == "ok"]
+        cells = (
+            _cells(metric, good, series.get(own[0].case_id)) for metric, series in measured.items()
+        )
         table.add_row(
             case.label,
             *(str(getattr(case, name)) for name in varying),
-            "" if case.seq is None else str(case.seq),
-            str(len(right)),
-            *(
-                cell
-                for metric, series in measured.items()
-                for cell in _cells(metric, right, series.get(own[0].case_id))
-            ),
+            str(case.seq or ""),
+            str(len(good)),
+            *itertools.chain.from_iterable(cells),
             ", ".join(dict.fromkeys(statuses)),
         )
     return table
-
-
-def _known(run: Run) -> list[Metric]:
-    """Return the metrics of which a run knows any value."""
-    found = {name for r in run.records for name in r.metrics if r.value(name) is not None}
-    return [metric for metric in Runs((run,)).metrics if metric.name in found]
 
 
 def _columns(metric: Metric) -> tuple[str, ...]:
@@ -80,24 +77,24 @@ def _columns(metric: Metric) -> tuple[str, ...]:
     return (noun,) if metric.noise == "exact" else (noun, "± 95 %")
 
 
-def _cells(metric: Metric, right: "Sequence[Record]", series: Series | None) -> list[str]:
+def _cells(metric: Metric, good: "Sequence[Record]", series: Series | None) -> list[str]:
     """Write the typical value of a case, beside it how a count is known or how sure the rest is."""
     if metric.noise == "exact":
-        return [_count(metric, right, series)]
+        return [_count(metric, good, series)]
     if series is None:
         return ["", ""]
     value = series.points()[0].value
+    sure = ""
     if metric.scale == "log":
         width = half_width([one.value for one in series.readings])
         sure = f"{width:.1%}" if width < 10 else ""
-    else:
-        low, high = value.low, value.high
-        sure = "" if low is None or high is None else quantity((high - low) / 2, metric.unit)
+    elif value.low is not None and value.high is not None:
+        sure = quantity((value.high - value.low) / 2, metric.unit)
     return [quantity(value.value, metric.unit), sure]
 
 
-def _count(metric: Metric, right: "Sequence[Record]", series: Series | None) -> str:
-    known = [record.metrics[metric.name] for record in right if metric.name in record.metrics]
+def _count(metric: Metric, good: "Sequence[Record]", series: Series | None) -> str:
+    known = [record.metrics[metric.name] for record in good if metric.name in record.metrics]
     # a count of 0 has no logarithm, thus no series, and is a value nevertheless
     value = series.points()[0].value.value if series else next((one.value for one in known), None)
     if value is None:
@@ -123,6 +120,15 @@ def print_reasons(records: "Iterable[Record]") -> None:
             for case in ordered(cases)
         ]
         print(f"{_some(names)}: {cause}")
+
+
+def print_left_out(left_out: Mapping[str, str]) -> None:
+    """List the combinations of a grid that cannot exist, a line for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for what, reason in left_out.items():
+        by_reason.setdefault(reason, []).append(what)
+    for reason, whats in by_reason.items():
+        print(f"left out: {_some(whats)}: {reason}")
 
 
 def _some(names: Sequence[str]) -> str:
@@ -157,38 +163,26 @@ def closing_json(
 ) -> dict[str, Any]:
     """Return what a sweep gave, for machines."""
     run = Run(journal.header, tuple(journal.records))
-    statuses = [record.status for record in run.records]
+    statuses = Counter(record.status for record in run.records)
     return {
         "run": str(journal.path),
         "run_id": run.run_id,
         "cases": len(cases),
         "measured": _measured(run),
-        "records": len(statuses),
-        "statuses": {status: statuses.count(status) for status in sorted(set(statuses))},
+        "records": len(run.records),
+        "statuses": dict(sorted(statuses.items())),
         "left_out": dict(left_out),
     }
 
 
-def print_left_out(left_out: Mapping[str, str]) -> None:
-    """List the combinations of a grid that cannot exist, a line for each reason."""
-    by_reason: dict[str, list[str]] = {}
-    for what, reason in left_out.items():
-        by_reason.setdefault(reason, []).append(what)
-    for reason, whats in by_reason.items():
-        print(f"left out: {_some(whats)}: {reason}")
-
-
-Foreseen = tuple["Case", "Prediction", str | None]
-
-
-def predictions(rows: Sequence[Foreseen], left_out: Mapping[str, str], suite: "Suite") -> None:
+def predictions(rows: "Sequence[Foreseen]", left_out: Mapping[str, str], suite: "Suite") -> None:
     """Print the cases of a dry run."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("implementation", "task", "scope", "mode"):
-        table.add_column(name)
-    for name in ("n", "time of a call", "of a round", "memory"):
-        table.add_column(name, justify="right")
-    table.add_column("would be", overflow="fold")
+    right = ("n", "time of a call", "of a round", "memory")
+    table = plain_table(
+        *("implementation", "task", "scope", "mode"),
+        *(Column(name, justify="right") for name in right),
+        Column("would be", overflow="fold"),
+    )
     for case, prediction, reason in rows:
         table.add_row(
             case.label,
@@ -213,7 +207,7 @@ def predictions(rows: Sequence[Foreseen], left_out: Mapping[str, str], suite: "S
     )
 
 
-def predictions_json(rows: Sequence[Foreseen], left_out: Mapping[str, str]) -> dict[str, Any]:
+def predictions_json(rows: "Sequence[Foreseen]", left_out: Mapping[str, str]) -> dict[str, Any]:
     """Return the cases of a dry run, for machines."""
     return {
         "cases": [

@@ -445,9 +445,13 @@ class Schedule:
 
     def _fits(self, case: Case, prediction: Prediction, waiting: "_Waiting") -> bool:
         """Whether the budget holds the sure rounds of this case, of all begun, of all cheaper."""
-        begun_s = math.fsum(self._committed.values())
-        own_s = self._sure[case.task] * prediction.round_s
-        return SLACK * (begun_s + waiting.cheaper_s(prediction.round_s) + own_s) <= self.left_s
+        left_s, sure = self.left_s, self._sure[case.task]
+        begun_s = math.fsum(self._committed.values()) if left_s < math.inf else 0.0
+        most_s = max(self._sure.values()) * len(waiting) * prediction.round_s
+        own_s = sure * prediction.round_s
+        if SLACK * (begun_s + most_s + own_s) <= left_s:
+            return True  # even if all that wait were as dear
+        return SLACK * (begun_s + waiting.cheaper_s(prediction.round_s) + own_s) <= left_s
 
     def _over_memory(self, found: "_Found") -> str:
         sizes = _span([one.memory_bytes or 0.0 for _, one in found], "byte")
@@ -561,7 +565,7 @@ def _grounded(prediction: Prediction) -> bool:
 class _Waiting:
     """The cases that wait in the first pass, and what their sure rounds will take.
 
-    They are predicted anew each time something is learnt; where there are very many, now and then.
+    They are predicted anew where something was learnt; where there are very many, now and then.
     """
 
     def __init__(self, cases: Sequence[Case], predictor: Predictor, sure: dict[str, int]) -> None:
@@ -570,27 +574,31 @@ class _Waiting:
         self._learnt = 0
         self._plan()
 
+    def __len__(self) -> int:
+        return len(self._cases)
+
     def _plan(self) -> None:
         costs = sorted((self._predict(case).round_s, self._sure[case.task]) for case in self._cases)
         self._round_s = [round_s for round_s, _ in costs]
         self._sums = [0.0, *itertools.accumulate(sure * round_s for round_s, sure in costs)]
+        self._each_s = math.fsum(self._round_s) / max(1, len(costs))
 
     @property
     def total_s(self) -> float:
-        """One round of all of them, in seconds."""
-        return math.fsum(self._round_s)
+        """About what one round of all of them takes, in seconds."""
+        return self._each_s * len(self._cases)
 
     def remove(self, case: Case) -> None:
         """Take a case out that is visited, or put off."""
         del self._cases[case]
 
     def learnt(self) -> None:
-        """Predict anew, after a visit."""
+        """Take note that there is more to predict from, after a visit."""
         self._learnt += 1
-        if self._learnt >= len(self._cases) / REPLANS:
-            self._learnt = 0
-            self._plan()
 
     def cheaper_s(self, round_s: float) -> float:
         """Return what the sure rounds of all take that wait and are cheaper than this."""
+        if self._learnt > len(self._cases) / REPLANS:
+            self._learnt = 0
+            self._plan()
         return self._sums[bisect.bisect_left(self._round_s, round_s)]

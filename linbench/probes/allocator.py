@@ -17,21 +17,13 @@ _LARGE_BYTES = 1 << 16
 
 
 def return_freed_pages() -> str | None:
-    """Have glibc return every freed block from 64 KiB on to the kernel at once.
-
-    Returns:
-        None when done, or the reason why this C library cannot.
-    """
+    """Have glibc return freed blocks from 64 KiB on to the kernel at once, or say why it cannot."""
     # set by hand, the threshold no longer grows to 32 MiB by itself
     return _set({_M_MMAP_THRESHOLD: _LARGE_BYTES})
 
 
 def keep_freed_pages(expected_bytes: int) -> str | None:
-    """Have glibc keep freed pages from now on, and touch as many as the calls to come will need.
-
-    Returns:
-        None when done, or the reason why this C library cannot.
-    """
+    """Have glibc keep freed pages and touch what later calls will need, or say why it cannot."""
     reason = _set({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1, _M_TOP_PAD: 1 << 26})
     if reason is None:
         try:

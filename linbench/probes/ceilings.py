@@ -20,15 +20,7 @@ MIN_CALLS = 3
 
 
 def measure(device: str, dtype: str) -> dict[str, Any]:
-    """Time a square matrix product and a copy of a large buffer.
-
-    Args:
-        device: `cpu` or `cuda`.
-        dtype: Type of the product, that of the case beside which it is measured.
-
-    Returns:
-        The fields of `linbench.record.Ceilings`; only a reason where memory or a kernel is missing.
-    """
+    """Time a product of a dtype and a copy, in the fields of `linbench.run.record.Ceilings`."""
     size, copied = GEMM_SIZE[device], COPY_BYTES[device]
     try:
         with torch.no_grad():

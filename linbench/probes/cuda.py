@@ -1,5 +1,6 @@
 """Time and peak memory of one call on a GPU, by CUDA events and the caching allocator."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -14,9 +15,8 @@ T = TypeVar("T")
 def allocator_peaks(call: Callable[[], T]) -> tuple[T, dict[str, int]]:
     """Run a call and return its result and the allocator's peaks in bytes.
 
-    `cuda_allocated_bytes` is the peak of live tensors above what was live before the call,
-    `cuda_reserved_bytes` the peak of what the allocator held of the device in all; the latter
-    depends on what ran before and is no measure of the call.
+    Only live tensors above those before the call measure the call: what the allocator has reserved
+    depends on what ran before.
     """
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
@@ -32,11 +32,8 @@ def allocator_peaks(call: Callable[[], T]) -> tuple[T, dict[str, int]]:
 def sample(call: Callable[[], object]) -> tuple[Samples, list[dict[str, Any]]]:
     """Warm up and time a call by CUDA events, the L2 cache flushed before each call.
 
-    The host waits for the end of each call before it reads the events, so that no sample holds
-    another call's work.
-
-    Returns:
-        The samples (seconds of GPU time), and the GPU's clocks and throttle reasons at each.
+    Beside the samples stand the GPU's clocks and throttle reasons at each. The host waits for the
+    end of each call, so that no sample holds another call's work.
     """
     l2_bytes = torch.cuda.get_device_properties(0).L2_cache_size
     flush = torch.empty(2 * l2_bytes, dtype=torch.uint8, device="cuda")
@@ -58,8 +55,7 @@ def sample(call: Callable[[], object]) -> tuple[Samples, list[dict[str, Any]]]:
     seconds: list[float] = []
     clocks: list[dict[str, Any]] = []
     result: object = None
-    with nvml.session() as missing:
-        handle = None if missing else nvml.device(uuid())[0]
+    with nvml.opened(uuid()) as (handle, _):
         while len(seconds) < MIN_SAMPLES or (sum(seconds) < TARGET_S and len(seconds) < 1000):
             result = None
             spent, result = once()
@@ -72,17 +68,11 @@ def sample(call: Callable[[], object]) -> tuple[Samples, list[dict[str, Any]]]:
 def energy_per_call(
     call: Callable[[], object], call_s: float, batch_s: float = 1.0
 ) -> tuple[float | None, str | None]:
-    """Return the joules of one call: the GPU's energy counter over a batch of about a second.
-
-    The counter moves every 20 to 100 ms, so a batch must be much longer than that. Idle power is in
-    it: it is what the device used, not what the call added.
-    """
-    with nvml.session() as missing:
-        if missing:
-            return None, missing
-        handle, reason = nvml.device(uuid())
+    """Return the joules of one call, idle power among them: the GPU's counter over a batch."""
+    with nvml.opened(uuid()) as (handle, missing):
         if handle is None:
-            return None, reason
+            return None, missing
+        # the counter moves every 20 to 100 ms: a batch must take much longer
         calls = max(1, round(batch_s / max(call_s, 1e-6)))
         torch.cuda.synchronize()
         before, reason = nvml.energy_j(handle)
@@ -100,9 +90,8 @@ def clock_warnings(clocks: list[dict[str, Any]]) -> list[str]:
     warnings = []
     throttled = [sample["throttles"] for sample in clocks if sample["throttles"]]
     if throttled:
-        reasons = sorted({reason for reasons in throttled for reason in reasons})
-        share = f"{len(throttled)} of {len(clocks)}"
-        warnings.append(f"throttled in {share} samples: {', '.join(reasons)}")
+        reasons = ", ".join(sorted(set(itertools.chain.from_iterable(throttled))))
+        warnings.append(f"throttled in {len(throttled)} of {len(clocks)} samples: {reasons}")
     rates = [sample["sm_mhz"] for sample in clocks if sample["sm_mhz"]]
     if rates and min(rates) < 0.95 * max(rates):
         warnings.append(f"SM clock moved between {min(rates)} and {max(rates)} MHz while timing")

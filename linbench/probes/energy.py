@@ -6,11 +6,7 @@ POWERCAP = Path("/sys/class/powercap")
 
 
 def rapl_joules(root: Path = POWERCAP) -> tuple[dict[str, float] | None, str | None]:
-    """Read the energy counters of all processor packages (Linux powercap; Intel and AMD).
-
-    Returns:
-        Joules by package, and None; or None and the reason why they cannot be read.
-    """
+    """Read the joules of all processor packages (Linux powercap); or None, and the reason."""
     zones = sorted(root.glob("intel-rapl:?"))  # AMD's zones bear this name too
     if not zones:
         return None, f"this kernel shows no RAPL counters under {root}"

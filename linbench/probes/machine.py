@@ -1,5 +1,6 @@
 """The machine a run was measured on, as its parent process sees it, without torch."""
 
+import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -15,6 +16,7 @@ import psutil
 
 from linbench.probes import nvml
 
+CPU = Path("/sys/devices/system/cpu")
 BUSY_CORES = 0.3
 """Cores in use by others from which on a sweep warns."""
 
@@ -39,11 +41,9 @@ def describe() -> dict[str, Any]:
     digest = hashlib.sha256(repr(sorted(lasting.items())).encode()).hexdigest()[:12]
     return {
         "fingerprint": digest,
-        "cpu": lasting["cpu"],
-        "cores": lasting["cores"],
-        "threads": lasting["threads"],
+        **{name: lasting[name] for name in ("cpu", "cores", "threads")},
         "memory_bytes": memory,
-        "gpu": gpu and gpu["name"],
+        "gpu": lasting["gpu"],
         "gpu_memory_bytes": gpu and gpu["memory_bytes"],
         "gpu_reason": reason,
         "driver": gpu and gpu["driver"],
@@ -87,29 +87,31 @@ def torch_cuda() -> str | None:
 def no_cuda_reason() -> str | None:
     """Say why CUDA cannot be used here, or None where it can."""
     gpu, reason = nvml.first_gpu()
-    if gpu is None:
-        return reason
-    if torch_cuda() is None:
+    if gpu and torch_cuda() is None:
         return f"torch {version('torch')} is built without CUDA"
-    return None
+    return reason
 
 
 def cpu_name() -> str:
     """Return the processor's model name."""
-    try:
-        info = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+    info = read(Path("/proc/cpuinfo"))
+    if info is None:
         return platform.processor() or platform.machine()
     match = re.search(r"^model name\s*:\s*(.+)$", info, re.MULTILINE)
     return match[1].strip() if match else platform.machine()
 
 
-def governor() -> str | None:
-    """Return the frequency governor of the first core, or None where the kernel shows none."""
+def read(path: Path) -> str | None:
+    """Return the text of a file of the kernel, or None where it shows none."""
     try:
-        return Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").read_text().strip()
+        return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return None
+
+
+def governor(cpu: Path = CPU) -> str | None:
+    """Return the frequency governor of the first core, or None where the kernel shows none."""
+    return read(cpu / "cpu0/cpufreq/scaling_governor")
 
 
 def busy(interval_s: float = 0.2) -> str | None:
@@ -126,19 +128,14 @@ def busy(interval_s: float = 0.2) -> str | None:
 def available_bytes() -> int:
     """Return the memory a new process may take: what is free, within the control group's limit."""
     free = psutil.virtual_memory().available
-    limits = [
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        (
-            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-        ),
-    ]
-    for limit, usage in limits:
-        try:
-            left = int(Path(limit).read_text()) - int(Path(usage).read_text())
-        except (OSError, ValueError):  # no such group, or "max"
-            continue
-        free = min(free, max(0, left))
+    groups = Path("/sys/fs/cgroup")
+    for limit, usage in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        with contextlib.suppress(OSError, ValueError):  # no such group, or "max"
+            left = int((groups / limit).read_text()) - int((groups / usage).read_text())
+            free = min(free, max(0, left))
     return free
 
 
@@ -153,10 +150,7 @@ def free_bytes(device: str) -> int:
 
 def out_of_memory_kills() -> int | None:
     """Return how many processes the kernel has killed for memory since boot, or None."""
-    try:
-        counters = Path("/proc/vmstat").read_text()
-    except OSError:
-        return None
+    counters = read(Path("/proc/vmstat")) or ""
     match = re.search(r"^oom_kill (\d+)$", counters, re.MULTILINE)
     return int(match[1]) if match else None
 

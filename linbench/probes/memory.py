@@ -7,6 +7,7 @@ stacks of threads), and is right only for the first big call of a fresh process,
 process has freed may stay resident and hide what is used again.
 """
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,17 +18,11 @@ T = TypeVar("T")
 
 
 def allocation_peak(call: Callable[[], T]) -> tuple[T, int | None, str | None]:
-    """Run a call and return its result and its peak of framework allocations on the CPU.
-
-    The legacy profiler of `torch.autograd` is used: it reports the same allocation events as
-    `torch.profiler` without starting Kineto, which costs over a second in a fresh process.
-
-    Returns:
-        The call's result, the peak in bytes above what was allocated before, and None; or None for
-        the peak and the reason why it cannot be had.
-    """
+    """Run a call; return its result and its peak allocation in bytes, or None and the reason."""
     autograd: Any = torch.autograd  # not part of what torch exports, hence the way out below
     try:
+        # it reports the same events as torch.profiler, but does not start Kineto, which costs over
+        # a second in a fresh process
         config = autograd.ProfilerConfig(
             autograd.ProfilerState.CPU,
             False,  # report_input_shapes
@@ -45,20 +40,17 @@ def allocation_peak(call: Callable[[], T]) -> tuple[T, int | None, str | None]:
     finally:
         threads = autograd._disable_profiler_legacy()  # noqa: SLF001 (as above)
     now = peak = 0
-    for events in threads:
-        for event in events:
-            if event.kind() == "memory_alloc":
-                now += event.cpu_memory_usage()
-                peak = max(peak, now)
+    for event in itertools.chain.from_iterable(threads):
+        if event.kind() == "memory_alloc":
+            now += event.cpu_memory_usage()
+            peak = max(peak, now)
     return result, peak, None
 
 
 def resident_peak(call: Callable[[], T]) -> tuple[T, int | None, str | None]:
-    """Run a call and return its result and the growth of the resident set's high-water mark.
+    """Run a call; return its result and by how many bytes its resident set's high-water mark grew.
 
-    Returns:
-        The call's result, the high-water mark in bytes above the resident set before the call, and
-        None; or None for the growth and the reason why it cannot be had.
+    Where the kernel does not say, the growth is None, and the reason comes last.
     """
     try:
         Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM to VmRSS

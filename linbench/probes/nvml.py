@@ -9,91 +9,66 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import pynvml
+
 T = TypeVar("T")
 
 
 @contextmanager
-def session() -> Iterator[str | None]:
-    """Open NVML for a while; yields None, or the reason why there is no NVML here."""
-    import pynvml
-
+def opened(uuid: str | None = None) -> Iterator[tuple[Any | None, str | None]]:
+    """Open NVML for a while; yields the handle of a GPU, by UUID or the first, or the reason."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        yield _no_driver(error)
+        yield None, f"no NVIDIA driver answers: {error}"
         return
     try:
-        yield None
+        if uuid is None:
+            yield ask("first device", pynvml.nvmlDeviceGetHandleByIndex, 0)
+        else:
+            yield ask("device by UUID", pynvml.nvmlDeviceGetHandleByUUID, uuid)
     finally:
         pynvml.nvmlShutdown()
 
 
-def _no_driver(error: Exception) -> str:
-    return f"no NVIDIA driver answers: {error}"
-
-
 def ask(what: str, call: Callable[..., T], *arguments: Any) -> tuple[T | None, str | None]:
     """Ask NVML once; returns the answer and None, or None and the reason."""
-    import pynvml
-
     try:
         return call(*arguments), None
     except pynvml.NVMLError as error:
         return None, f"NVML {what}: {error}"
 
 
-def device(uuid: str | None = None) -> tuple[Any | None, str | None]:
-    """Return the handle of a GPU, by UUID or the first one. NVML must be open."""
-    import pynvml
-
-    if uuid is not None:
-        return ask("device by UUID", pynvml.nvmlDeviceGetHandleByUUID, uuid)
-    return ask("first device", pynvml.nvmlDeviceGetHandleByIndex, 0)
-
-
 def first_gpu() -> tuple[dict[str, Any] | None, str | None]:
     """Return name, memory and driver of the first GPU; or None and the reason."""
-    import pynvml
-
-    with session() as missing:
-        if missing:
-            return None, missing
-        handle, reason = device()
+    with opened() as (handle, reason):
         if handle is None:
             return None, reason
         memory, _ = ask("memory", pynvml.nvmlDeviceGetMemoryInfo, handle)
-        name, _ = ask("name", pynvml.nvmlDeviceGetName, handle)
-        driver, _ = ask("driver", pynvml.nvmlSystemGetDriverVersion)
-        count, _ = ask("count", pynvml.nvmlDeviceGetCount)
         return {
-            "name": name,
+            "name": ask("name", pynvml.nvmlDeviceGetName, handle)[0],
             "memory_bytes": memory and int(memory.total),
             "free_bytes": memory and int(memory.free),
-            "driver": driver,
-            "count": count,
+            "driver": ask("driver", pynvml.nvmlSystemGetDriverVersion)[0],
+            "count": ask("count", pynvml.nvmlDeviceGetCount)[0],
         }, None
 
 
 def memory_used(handle: Any, pid: int) -> dict[str, tuple[int | None, str | None]]:
     """Return the bytes used by one process and on the whole device, each with a reason if None."""
-    import pynvml
-
     info, info_reason = ask("device memory", pynvml.nvmlDeviceGetMemoryInfo, handle)
-    listed, list_reason = ask(
-        "process list", pynvml.nvmlDeviceGetComputeRunningProcesses_v3, handle
-    )
-    used, used_reason = None, list_reason
+    listed, reason = ask("process list", pynvml.nvmlDeviceGetComputeRunningProcesses_v3, handle)
+    used = None
     if listed is not None:
-        own = [process for process in listed if process.pid == pid]
-        used = int(own[0].usedGpuMemory) if own and own[0].usedGpuMemory is not None else None
-        if used is None:
-            used_reason = (
-                "NVML shows no memory for this process"
-                if own
-                else f"NVML lists no process {pid} (a container may hide process ids)"
-            )
+        own = [process.usedGpuMemory for process in listed if process.pid == pid]
+        if not own:
+            reason = f"NVML lists no process {pid} (a container may hide process ids)"
+        elif own[0] is None:
+            reason = "NVML shows no memory for this process"
+        else:
+            used = int(own[0])
     return {
-        "nvml_process_bytes": (used, used_reason),
+        "nvml_process_bytes": (used, reason),
         "nvml_device_bytes": (info and int(info.used), info_reason),
     }
 
@@ -102,13 +77,9 @@ class PeakSampler:
     """Samples a process's and its device's memory from outside the process, and keeps the peaks."""
 
     def __init__(self, pid: int, uuid: str | None) -> None:
-        """Open NVML for a process `pid` on the GPU `uuid` (None: the first)."""
         self._pid = pid
-        self._session = session()
-        self._missing = self._session.__enter__()
-        self._handle: Any | None = None
-        if self._missing is None:
-            self._handle, self._missing = device(uuid)
+        self._opened = opened(uuid)
+        self._handle, self._missing = self._opened.__enter__()
         self.samples = 0
         self.peaks: dict[str, int | None] = {"nvml_process_bytes": None, "nvml_device_bytes": None}
         self.reasons: dict[str, str] = {}
@@ -130,7 +101,7 @@ class PeakSampler:
         """Close NVML; return the peaks, the reasons for those missing, and how often it looked."""
         if self._missing:
             self.reasons = dict.fromkeys(self.peaks, self._missing)
-        self._session.__exit__(None, None, None)
+        self._opened.__exit__(None, None, None)
         return {**self.peaks, "reasons": self.reasons, "nvml_samples": self.samples}
 
 
@@ -147,8 +118,6 @@ THROTTLES = {
 
 def clocks(handle: Any) -> dict[str, Any]:
     """Return the SM clock in MHz, the reasons for which clocks are lowered, and the time."""
-    import pynvml
-
     mhz, mhz_reason = ask("SM clock", pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM)
     bits, bits_reason = ask(
         "throttle reasons", pynvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle
@@ -170,7 +139,5 @@ def clocks(handle: Any) -> dict[str, Any]:
 
 def energy_j(handle: Any) -> tuple[float | None, str | None]:
     """Return the energy in joules that the GPU has used since its driver was loaded."""
-    import pynvml
-
     used, reason = ask("total energy", pynvml.nvmlDeviceGetTotalEnergyConsumption, handle)
     return (None if used is None else used / 1000), reason

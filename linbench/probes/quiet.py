@@ -1,15 +1,12 @@
 """What keeps a machine from measuring well, and what to do about each. Reads, changes nothing."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from linbench.probes import machine, nvml
-
-CPU = Path("/sys/devices/system/cpu")
 
 
 @dataclass(frozen=True)
@@ -22,52 +19,39 @@ class Finding:
     remedy: str | None = None
 
 
-def findings(cpu: Path = CPU) -> list[Finding]:
+def findings(cpu: Path = machine.CPU) -> list[Finding]:
     """Look at everything that is known to disturb measurements."""
-    looks: tuple[Callable[[], Finding], ...] = (
-        lambda: governor(cpu),
-        lambda: turbo(cpu),
-        load,
-        steal,
-        lambda: throttling(cpu),
-        memory,
-        gpu,
-    )
-    return [look() for look in looks]
+    return [governor(cpu), turbo(cpu), load(), steal(), throttling(cpu), memory(), gpu()]
 
 
 def governor(cpu: Path) -> Finding:
     """Look at the frequency governor."""
-    found = _read(cpu / "cpu0/cpufreq/scaling_governor")
+    found = machine.governor(cpu)
     if found is None:
         return Finding("CPU governor", "not shown by this kernel (a virtual machine?)", None)
-    return Finding(
-        "CPU governor",
-        found,
-        found == "performance",
-        None if found == "performance" else "sudo cpupower frequency-set -g performance",
-    )
+    well = found == "performance"
+    remedy = None if well else "sudo cpupower frequency-set -g performance"
+    return Finding("CPU governor", found, well, remedy)
 
 
 def turbo(cpu: Path) -> Finding:
     """Look at whether clocks may rise above the nominal one, which makes them vary with heat."""
-    intel, amd = _read(cpu / "intel_pstate/no_turbo"), _read(cpu / "cpufreq/boost")
+    intel, amd = machine.read(cpu / "intel_pstate/no_turbo"), machine.read(cpu / "cpufreq/boost")
     if intel is None and amd is None:
         return Finding("turbo", "not shown by this kernel", None)
     on = intel == "0" or amd == "1"
-    switch = "intel_pstate/no_turbo" if intel is not None else "cpufreq/boost"
-    value = 1 if intel is not None else 0
-    remedy = f"echo {value} | sudo tee {CPU}/{switch}" if on else None
+    switch = "cpufreq/boost" if intel is None else "intel_pstate/no_turbo"
+    remedy = f"echo {int(intel is not None)} | sudo tee {machine.CPU}/{switch}" if on else None
     return Finding("turbo", "on: clocks vary with heat" if on else "off", not on, remedy)
 
 
 def load() -> Finding:
     """Look at what other programs use of the processor."""
     busy = machine.busy(1.0)
-    share = ", ".join(f"{load:.2f}" for load in os.getloadavg())
     if busy:
         return Finding("load", busy.partition(";")[0], False, "end them, or wait")
-    return Finding("load", f"idle now (load averages {share})", well=True)
+    averages = ", ".join(f"{average:.2f}" for average in os.getloadavg())
+    return Finding("load", f"idle now (load averages {averages})", well=True)
 
 
 def steal() -> Finding:
@@ -77,21 +61,15 @@ def steal() -> Finding:
     if stolen is None:
         return Finding("stolen time", "not shown by this system", None)
     share = stolen / sum(times)
-    return Finding(
-        "stolen time",
-        f"{share:.2%} since boot",
-        share < 0.01,
-        None if share < 0.01 else "other guests use this host's cores: take a dedicated machine",
-    )
+    well = share < 0.01
+    remedy = None if well else "other guests use this host's cores: take a dedicated machine"
+    return Finding("stolen time", f"{share:.2%} since boot", well, remedy)
 
 
 def throttling(cpu: Path) -> Finding:
     """Look at how often cores were slowed down for heat since boot."""
-    counts = [
-        int(text)
-        for path in cpu.glob("cpu[0-9]*/thermal_throttle/core_throttle_count")
-        if (text := _read(path)) is not None
-    ]
+    found = map(machine.read, cpu.glob("cpu[0-9]*/thermal_throttle/core_throttle_count"))
+    counts = [int(text) for text in found if text is not None]
     if not counts:
         return Finding("throttling", "not shown by this kernel", None)
     times = sum(counts)
@@ -110,8 +88,7 @@ def memory() -> Finding:
 
 def gpu() -> Finding:
     """Look at the clocks of the first GPU."""
-    with nvml.session() as missing:
-        handle, reason = (None, missing) if missing else nvml.device()
+    with nvml.opened() as (handle, reason):
         if handle is None:
             return Finding("GPU", f"none ({reason})", None)
         now = nvml.clocks(handle)
@@ -121,10 +98,3 @@ def gpu() -> Finding:
     found = f"SM clock {now['sm_mhz']} MHz{', slowed: ' + slowed if slowed else ''}"
     remedy = "sudo nvidia-smi --lock-gpu-clocks=BASE, and cool it" if slowed else None
     return Finding("GPU", found, not slowed, remedy)
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return None

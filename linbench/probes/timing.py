@@ -24,21 +24,13 @@ STEADY = 0.05
 
 @dataclass(frozen=True)
 class Samples:
-    """Raw samples and how they were taken.
+    """Raw samples and how they were taken."""
 
-    Attributes:
-        seconds: Per call, none dropped, in the order taken.
-        warmup_calls: Calls before the first sample, in the same process.
-        steady: Whether the warm-up became steady before its cap; None where there was none.
-        calls_per_sample: More than one where a single call is too short for the clock.
-        result: What the last call returned.
-    """
-
-    seconds: list[float]
-    warmup_calls: int
-    steady: bool | None
-    calls_per_sample: int
-    result: Any
+    seconds: list[float]  # per call, none dropped, in the order taken
+    warmup_calls: int  # before the first sample, in the same process
+    steady: bool | None  # whether the warm-up became steady before its cap; None without one
+    calls_per_sample: int  # more than one where a single call is too short for the clock
+    result: Any  # of the last call
 
 
 def sample(
@@ -48,13 +40,8 @@ def sample(
 ) -> Samples:
     """Warm up and time a call on the CPU, the garbage collector off.
 
-    Args:
-        call: What to time, without arguments.
-        first_call_s: Time of a call made before in this process, in seconds.
-        clock: A monotonic clock, in seconds.
-
-    Returns:
-        The samples. A call longer than a second is taken as warm after the one made before.
+    `first_call_s` is the time of a call made before in this process: where it is longer than a
+    second, that call was the warm-up.
     """
     was_enabled = gc.isenabled()
     gc.collect()
@@ -83,9 +70,9 @@ def sample(
 def _warm_up(
     call: Callable[[], object], first_call_s: float, clock: Callable[[], float]
 ) -> tuple[list[float], bool | None]:
-    warm: list[float] = []
     if first_call_s > LONG_CALL_S:
-        return warm, None
+        return [], None
+    warm: list[float] = []
     end = clock() + WARM_UP_S
     while True:
         start = clock()

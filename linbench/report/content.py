@@ -47,9 +47,14 @@ class Quantity:
 Cell = str | Quantity
 
 
-def count(value: int) -> Quantity:
-    """Return the cell of a number of things."""
+def count(value: float) -> Quantity:
+    """Return the cell of a number of things: `65,536`."""
     return Quantity(value, unit=words.COUNT)
+
+
+def whole(n: int) -> Quantity:
+    """Return the cell of a whole number that counts nothing, such as an n: `65536`."""
+    return Quantity(n, text=str(n))
 
 
 @dataclass(frozen=True)

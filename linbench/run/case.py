@@ -15,6 +15,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from linbench.words import quantity
+
 Scope = Literal["layer", "core", "encoder", "function"]
 Mode = Literal["forward", "forward_backward"]
 KPerLayer = PositiveInt | tuple[PositiveInt, ...]
@@ -134,9 +136,9 @@ class Case(BaseModel):
         if self.scope == "function":
             return (self.scope,)
         size = f"{self.tokens} tokens" if self.tokens else f"batch {self.batch}"
-        asked = [f"{name} {value}" for name, value in self.settings or ()]
+        asked = [_asked(name, value) for name, value in self.settings or ()]
         words = [
-            None if self.task == DEFAULT_TASK else self.task,
+            None if self.task == DEFAULT_TASK else self.task.replace("_", " "),
             self.scope,
             self.mode.replace("_", " + "),
             f"{self.layers} layers" if self.layers > 1 else None,
@@ -191,6 +193,13 @@ class Case(BaseModel):
     def setting(self, name: str) -> Any:
         """Return one of the task's settings, None where it is not set."""
         return dict(self.settings or ()).get(name)
+
+
+def _asked(name: str, value: Json) -> str:
+    said = name.removesuffix("_bytes")
+    if said != name and isinstance(value, int):
+        return f"{said.replace('_', ' ')} {quantity(value, 'byte')}"
+    return f"{name.replace('_', ' ')} {value}"
 
 
 def k_at(divisor: int, n: int) -> int:

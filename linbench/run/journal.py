@@ -3,23 +3,30 @@
 import fcntl
 import os
 import warnings
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from linbench.errors import RunFileError
 from linbench.run.record import Header, Record, read_lines, sound, to_line
 
 
-class Journal:
+class Journal(AbstractContextManager["Journal"]):
     """An open run file that records are appended to. Close it, or use it as a context manager."""
 
-    def __init__(self, path: Path, descriptor: int, header: Header, records: list[Record]) -> None:
-        """Wrap an open, locked file; `create` and `reopen` make one."""
+    def __init__(self, path: Path, descriptor: int, header: Header) -> None:
+        """Lock an open file; `create` and `reopen` open one."""
         self.path = path
         self.header = header
-        self.records = records
+        self.records: list[Record] = []
         self._descriptor = descriptor
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self.close()
+            raise RunFileError(
+                f"'{path}' is being written by another sweep; wait for it, or choose another --name"
+            ) from None
 
     @classmethod
     def create(cls, path: Path, header: Header) -> Self:
@@ -30,8 +37,8 @@ class Journal:
         """
         if path.exists():
             raise RunFileError(
-                f"run '{path}' exists already; choose another --name, or go on with "
-                f"--resume {path.stem}"
+                f"run '{path}' exists already; choose another --name, or continue it "
+                f"with --resume {path.stem}"
             )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,8 +47,7 @@ class Journal:
             raise RunFileError(
                 f"cannot write '{path}': {error.strerror}; choose another folder with --out"
             ) from None
-        journal = cls(path, descriptor, header, [])
-        journal._lock()
+        journal = cls(path, descriptor, header)
         try:
             journal._write(to_line(header))
         except RunFileError:
@@ -52,7 +58,7 @@ class Journal:
 
     @classmethod
     def reopen(cls, path: Path) -> Self:
-        """Open a run file to go on with it; a torn last line is cut off.
+        """Open a run file to continue it; a torn last line is cut off.
 
         Raises:
             RunFileError: the file is broken, cannot be written, or another process writes to it.
@@ -60,9 +66,8 @@ class Journal:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
         except OSError as error:
-            raise RunFileError(f"cannot go on with '{path}': {error.strerror}") from None
-        journal = cls(path, descriptor, Header.model_construct(), [])
-        journal._lock()
+            raise RunFileError(f"cannot continue run '{path}': {error.strerror}") from None
+        journal = cls(path, descriptor, Header.model_construct())
         content = path.read_bytes()
         try:
             with warnings.catch_warnings():
@@ -95,32 +100,13 @@ class Journal:
             os.ftruncate(self._descriptor, size)
             raise RunFileError(
                 f"cannot write to '{self.path}': {error.strerror}; its {len(self.records)} records "
-                f"are whole; make room, then go on with --resume {self.path.stem}"
-            ) from None
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._descriptor)
-            raise RunFileError(
-                f"'{self.path}' is being written by another sweep; wait for it, or choose another "
-                "--name"
+                f"are whole; make room, then continue with --resume {self.path.stem}"
             ) from None
 
     def close(self) -> None:
         """Close the file and give up the lock."""
         os.close(self._descriptor)
 
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Close."""
         self.close()

@@ -4,7 +4,7 @@ import json
 import math
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from linbench.run.case import Case
 from linbench.run.metrics import KNOWN, Measurement, Metric
@@ -14,7 +14,7 @@ Status = Literal["ok", "oom", "timeout", "skipped", "error", "incorrect"]
 
 
 class _Line(BaseModel):
-    """Fields that a later linbench adds to a line of the same schema are kept, not refused."""
+    """Fields that a later linbench adds to a line of the same schema are kept."""
 
     model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
 
@@ -69,7 +69,7 @@ class Header(_Line):
     """The first line of a run file: what was asked, of which code, on which machine."""
 
     type: Literal["run"] = "run"
-    """Tells the header from records."""
+    """Distinguishes the header from records."""
     schema_: int = SCHEMA
     """Version of this format; readers refuse newer ones and read older ones."""
     run_id: str
@@ -85,7 +85,7 @@ class Header(_Line):
     metrics: list[Metric] = []
     """The metrics of its tasks; those that are not here are `time`, `memory` and `energy`."""
     device: str | None = None
-    """What the device came to: `cpu` or `cuda`."""
+    """The device that was used: `cpu` or `cuda`."""
     machine: Machine
     """Where it was measured."""
     git: Git | None = None
@@ -104,17 +104,13 @@ class Header(_Line):
     )
 
     def metric(self, name: str) -> Metric:
-        """Return what is known of a metric; of a name nobody described, that less is better."""
+        """Return the description of a metric; of an undescribed one, less is better."""
         own = (metric for metric in self.metrics if metric.name == name)
         return next(own, None) or KNOWN.get(name) or Metric(name)
 
     @property
     def measured_on(self) -> str | None:
-        """The name of the device it was measured on, None where it is not known.
-
-        Where the header does not name a device, which older ones do not, the GPU is taken to have
-        been used if there is one.
-        """
+        """The model of the device it was measured on; older headers do not say: then any GPU."""
         if self.device is None:
             return self.machine.gpu or self.machine.cpu
         return self.machine.cpu if self.device == "cpu" else self.machine.gpu
@@ -246,7 +242,7 @@ class Record(_Line):
     """What one round of one case gave."""
 
     type: Literal["record"] = "record"
-    """Tells records from the header."""
+    """Distinguishes records from the header."""
     case_id: str
     """Stable id of the case: the same in every run."""
     case: Case
@@ -273,13 +269,11 @@ class Record(_Line):
 
     def value(self, metric: str) -> float | None:
         """Return what was measured of a metric, None where it was not."""
-        found = self.metrics.get(metric)
-        return None if found is None else found.value
+        return self.metrics[metric].value if metric in self.metrics else None
 
     def samples(self, metric: str) -> list[float]:
         """Return the raw samples of a metric, none where it has none."""
-        found = self.metrics.get(metric)
-        return found.samples if found else []
+        return self.metrics[metric].samples if metric in self.metrics else []
 
     @property
     def failure(self) -> str:
@@ -288,18 +282,12 @@ class Record(_Line):
 
 
 def flaw_in(record: Record, header: Header | None = None) -> str | None:
-    """Say what is wrong with a record that its types do not tell, or None.
-
-    Args:
-        record: The record.
-        header: That of its run, which describes its metrics.
-    """
-    values = [one.value for one in record.metrics.values() if one.value is not None]
-    if record.status == "ok" and not values:
+    """Say what is wrong with a record that its types do not tell; the header describes metrics."""
+    if record.status == "ok" and all(record.value(name) is None for name in record.metrics):
         return "status 'ok' without a value of any metric"
-    for name, one in record.metrics.items():
+    for name, measured in record.metrics.items():
         metric = header.metric(name) if header else KNOWN.get(name) or Metric(name, scale="linear")
-        numbers = [*([] if one.value is None else [one.value]), *(one.samples or ())]
+        numbers = measured.samples + ([] if measured.value is None else [measured.value])
         if not all(map(math.isfinite, numbers)):
             return f"{name} must be finite"
         if metric.scale == "log" and numbers and min(numbers) < 0:
@@ -314,17 +302,13 @@ def sound(record: Record, header: Header) -> Record:
     flaw = flaw_in(record, header)
     if flaw is None:
         return record
-    said: dict[str, Any] = {"status": "error", "reason": flaw}
-    if record.status != "ok":
-        said = {"warnings": [*record.warnings, flaw]}
+    ok = {"status": "error", "reason": flaw}
+    said = ok if record.status == "ok" else {"warnings": [*record.warnings, flaw]}
     return record.model_copy(update={"metrics": {}, **said})
 
 
-def to_line(entry: Header | Record) -> str:
-    """Write a header or record as one line of a run file, newline included.
-
-    Numbers that JSON cannot hold (a detail that is infinite or not a number) become null.
-    """
+def to_line(entry: _Line) -> str:
+    """Write one line of a run file, newline included; numbers that JSON cannot hold become null."""
     fields = entry.model_dump(mode="json")
     try:
         return json.dumps(fields, allow_nan=False) + "\n"
@@ -338,3 +322,9 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(own) for own in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def first_fault(error: ValidationError) -> str:
+    """Say in words which field is wrong, and how."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

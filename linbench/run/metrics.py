@@ -18,14 +18,20 @@ class Metric:
     better: Literal["less", "more"] = "less"
     """Which of two values is the better one."""
     scale: Literal["log", "linear"] = "log"
-    """log: positive, compared by ratios, with an exponent along n; linear: anything else."""
+    """log: positive and compared by ratios; linear: anything else."""
     noise: Literal["rounds", "exact"] = "rounds"
     """rounds: rounds scatter, so that an interval is needed; exact: counted, the same each time."""
 
     @property
+    def is_cost(self) -> bool:
+        """Whether it grows with n by a law: it has exponents, and crossovers of who costs less."""
+        return self.scale == "log" and self.better == "less"
+
+    @property
     def machine_bound(self) -> bool:
         """Whether it tells of the machine as much as of the code: what a clock or a meter gives."""
-        return self.noise == "rounds" and self.unit in ("s", "J", "tokens/s")
+        measured = self.unit in ("s", "J") or self.unit.endswith("/s")
+        return measured and self.noise == "rounds"
 
 
 @dataclass(frozen=True, config=ConfigDict(use_attribute_docstrings=True))
@@ -37,7 +43,7 @@ class Measurement:
     samples: list[float] = field(default_factory=list)
     """Raw values, in the order taken, none dropped; for time, seconds per call."""
     source: str | None = None
-    """How the value was come by: the clock, the counter."""
+    """How the value was obtained: the clock, the counter."""
     reason: str | None = None
     """Why there is no value."""
 

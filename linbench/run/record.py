@@ -8,14 +8,12 @@ What pytest-benchmark saved is read as a run too.
 
 import json
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from linbench.errors import RunFileError
-from linbench.run.case import Case
 from linbench.run.formats import pytest_benchmark, schema1
 from linbench.run.lines import (
     SCHEMA,
@@ -31,6 +29,7 @@ from linbench.run.lines import (
     Record,
     Status,
     Timing,
+    first_fault,
     flaw_in,
     sound,
     to_line,
@@ -39,7 +38,7 @@ from linbench.run.lines import (
 __all__ = [
     "SCHEMA", "Ceilings", "Check", "Counts", "Detail", "Git", "Header", "Machine", "Memory",
     "Node", "Record", "Status", "Timing", "flaw_in", "json_schema", "read", "read_lines",
-    "read_reply", "sound", "to_line",
+    "sound", "to_line",
 ]  # fmt: skip
 
 Line = TypeVar("Line", Header, Record)
@@ -73,14 +72,14 @@ def read(path: Path) -> tuple[Header, list[Record]]:
 
 def read_lines(path: Path, content: bytes) -> tuple[Header, list[Record]]:
     """Read the content of a run file; `path` is for messages. Raises as `read` does."""
-    lines = content.split(b"\n")
-    torn = lines.pop()  # what follows the last newline: empty, or a line whose writer was killed
+    *lines, torn = content.split(b"\n")
     if torn:
         warnings.warn(f"{path}: the last line is torn (a killed writer); dropped", stacklevel=2)
     if not lines:
         raise RunFileError(f"'{path}' holds no complete line, expected a run header; sweep again")
     header = _parse(path, 1, lines[0], Header, SCHEMA)
-    schema, header = header.schema_, header.model_copy(update={"schema_": SCHEMA})
+    schema = header.schema_
+    header = header.model_copy(update={"schema_": SCHEMA})
     records: list[Record] = []
     seen: dict[tuple[str, int], int] = {}
     for number, line in enumerate(lines[1:], start=2):
@@ -119,22 +118,15 @@ def _parse(path: Path, number: int, line: bytes, kind: type[Line], schema: int) 
     try:
         return kind.model_validate(schema1.upgraded(entry) if schema == 1 else entry)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        got = repr(error.errors()[0]["input"])
         raise RunFileError(
-            f"{path} line {number}: {where}: {first['msg']} (got {first['input']!r:.60}); "
+            f"{path} line {number}: {first_fault(error)} (got {got:.60}); "
             "restore the file or delete that line"
         ) from None
 
 
 def _no_number(name: str) -> NoReturn:
-    """Refuse what Python reads beyond JSON: NaN and the infinities."""
-    raise ValueError(f"{name} is no number of JSON")
-
-
-def read_reply(fields: Mapping[str, Any], case: Case) -> dict[str, Any]:
-    """Return the fields of a record that a worker sent, which may be of an older linbench."""
-    return schema1.fields_upgraded(dict(fields), case.task)
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,10 +48,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Point:
-    """All rounds of one size: the typical value with its interval, in the unit of the metric.
-
-    `disturbed` of the `rounds` have no weight in the value.
-    """
+    """All rounds of one size: the typical value, in which disturbed rounds have no weight."""
 
     n: int
     value: Interval
@@ -62,25 +60,16 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """The readings of one configuration of one run for one metric, ordered by n and round.
-
-    Runs and machines never mix: one run is one fit.
-
-    Attributes:
-        run_id: The run.
-        fingerprint: Its machine.
-        key: The configuration: a case without n, and without what follows n.
-        metric: What was measured.
-        readings: The measured rounds.
-        mathematics: What its outputs were found to be, in a word (`exact`, `linformer`), or None.
-    """
+    """The readings of one configuration of one run for one metric, ordered by n and round."""
 
     run_id: str
     fingerprint: str
     key: Case
+    """The configuration: a case without n, and without what follows n."""
     metric: Metric
     readings: tuple[Reading, ...]
     mathematics: str | None = None
+    """What its outputs were found to be, in a word (`exact`, `linformer`)."""
 
     @property
     def panel(self) -> "Panel":
@@ -111,14 +100,13 @@ class Series:
 
     @property
     def sources(self) -> set[str | None]:
-        """How the values were come by."""
+        """How the values were obtained."""
         return {one.source for one in self.readings}
 
     def logs(self, n: int) -> dict[int, float]:
         """Return the log value by undisturbed round at one size, of values that have one."""
-        return {
-            one.round: math.log(one.value) for one in self.in_line if one.n == n and one.value > 0
-        }
+        kept = (one for one in self.in_line if one.n == n and one.value > 0)
+        return {one.round: math.log(one.value) for one in kept}
 
     def layout(self, sizes: Iterable[int]) -> intervals.Layout:
         """Fit the undisturbed log values of some sizes (ascending) by size and round."""
@@ -169,7 +157,7 @@ class Panel:
 
     @property
     def label(self) -> str:
-        """The problem in words: `core, forward, d_model 256, 4 heads, batch 1, float32, cpu`."""
+        """The problem in words."""
         return self.problem.problem_label
 
 
@@ -179,6 +167,12 @@ class Run:
 
     header: Header
     records: tuple[Record, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a run, see `linbench.run.record.read`."""
+        header, records = read(path)
+        return cls(header, tuple(records))
 
     @property
     def run_id(self) -> str:
@@ -192,10 +186,10 @@ class Run:
 
     def by_case(self) -> dict[str, list[Record]]:
         """Return the records of each case, cases in the order of the run."""
-        found: dict[str, list[Record]] = {}
+        found = defaultdict(list)
         for record in self.records:
-            found.setdefault(record.case_id, []).append(record)
-        return found
+            found[record.case_id].append(record)
+        return dict(found)
 
     def only(self, keep: Callable[[Record], bool]) -> "Run":
         """Return the run with some of its records."""
@@ -222,13 +216,13 @@ class Runs:
             RunFileError: a file cannot be read, see `linbench.run.record.read`.
         """
         found: dict[str, Run] = {}
-        for path in paths:
-            header, records = read(path)
-            earlier = found.get(header.run_id)
-            if earlier and earlier.header.created != header.created:
-                name = f"{header.run_id} of {header.created}"
-                header = header.model_copy(update={"run_id": name})
-            found.setdefault(header.run_id, Run(header, tuple(records)))
+        for run in map(Run.read, paths):
+            header = run.header
+            earlier = found.setdefault(run.run_id, run).header
+            if earlier.created != header.created:
+                name = f"{run.run_id} of {header.created}"
+                named = header.model_copy(update={"run_id": name})
+                found.setdefault(name, replace(run, header=named))
         return cls(tuple(found.values()))
 
     @classmethod
@@ -265,31 +259,25 @@ class Runs:
         return next(run.header for run in self.runs if run.run_id == run_id)
 
     def series(self, metric: str, *, unplaced: bool = False) -> list[Series]:
-        """Return the series of one metric along n.
+        """Return the series of one metric along n: exact attention first, then by k.
+
+        A round measured twice (a resumed run) counts with its last record. A case whose outputs
+        were wrong in any round of a run has no reading of that run.
 
         Args:
             metric: Its name.
             unplaced: Whether the cases without n are there too, each a series of its own at 0.
-
-        Returns:
-            Those with at least one reading, exact attention first, then by k. A round measured
-            twice (a resumed run) counts with its last record. A case whose outputs were wrong in
-            any round of a run has no reading of that run.
         """
         every = (one for run in self.runs for one in series_of(run, metric))
         along = (one if unplaced else one.over(filter(None, one.sizes)) for one in every)
-        found = [one for one in along if one.readings]
-        return sorted(found, key=lambda one: (one.run_id, *_order(one)))
+        return sorted((one for one in along if one.readings), key=_order)
 
 
 def series_of(run: Run, metric: str) -> list[Series]:
-    """Return the series of one run for one metric, in the order of their first records.
-
-    Cases without n are there too, each a series of its own at 0.
-    """
+    """Return the series of one run for one metric in the order of their records, unplaced too."""
     described = run.header.metric(metric)
-    found: dict[Case, dict[tuple[int, int], Reading]] = {}
-    checked: dict[Case, set[str | None]] = {}
+    found: dict[Case, dict[tuple[int, int], Reading]] = defaultdict(dict)
+    checked: dict[Case, set[str | None]] = defaultdict(set)
     keys: dict[str, Case] = {}
     for record in drop_incorrect(run.records):
         reading = _reading(record, described)
@@ -297,21 +285,19 @@ def series_of(run: Run, metric: str) -> list[Series]:
             continue
         key = keys.get(record.case_id) or record.case.key("seq", "seed")
         keys[record.case_id] = key
-        found.setdefault(key, {})[reading.n, reading.round] = reading
+        found[key][reading.n, reading.round] = reading
         check = record.detail.check
         if check and (check.mathematics or not check.reference):
-            checked.setdefault(key, set()).add(check.mathematics)
-    return [
-        Series(
-            run.run_id,
-            run.fingerprint,
-            key,
-            described,
-            _marked([readings[place] for place in sorted(readings)], described),
-            _mathematics(key, checked.get(key)),
-        )
-        for key, readings in found.items()
-    ]
+            checked[key].add(check.mathematics)
+    # a busy machine can explain slow rounds, not counts
+    busy = described.is_cost and described.noise == "rounds"
+    series = []
+    for key, by_place in found.items():
+        readings = tuple(by_place[place] for place in sorted(by_place))
+        readings = mark_disturbed(readings) if busy else readings
+        mathematics = _mathematics(key, checked[key])
+        series.append(Series(run.run_id, run.fingerprint, key, described, readings, mathematics))
+    return series
 
 
 def series_by_case(run: Run, metric: str) -> dict[str, Series]:
@@ -323,28 +309,23 @@ def series_by_case(run: Run, metric: str) -> dict[str, Series]:
     }
 
 
-def _mathematics(key: Case, checked: set[str | None] | None) -> str | None:
+def _mathematics(key: Case, checked: set[str | None]) -> str | None:
     """Return what outputs were held against; where nothing was checked, what the row states."""
-    if checked is None:
-        row = attention.known(str(key.impl)) if key.scope != "function" else None
+    if not checked and key.scope != "function":
+        row = attention.known(str(key.impl))
         return row.mathematics if row else None
     return checked.pop() if len(checked) == 1 else None
 
 
 def _reading(record: Record, metric: Metric) -> Reading | None:
-    """Return what one record says about a metric, or None where it measured none.
-
-    Only records with status `ok` are measurements; a value that is unknown, or not positive where
-    its logarithm is compared (nothing above what was resident before), is left out.
-    """
+    """Return what an `ok` record says about a metric; where logs are compared, if positive."""
     value = record.value(metric.name)
     if record.status != "ok" or value is None:
         return None
     if not math.isfinite(value) or (metric.scale == "log" and value <= 0):
         return None
-    found = record.metrics[metric.name]
-    n = record.case.seq or 0
-    return Reading(n, record.round, float(value), len(found.samples), found.source)
+    samples, source = record.samples(metric.name), record.metrics[metric.name].source
+    return Reading(record.case.seq or 0, record.round, float(value), len(samples), source)
 
 
 def drop_incorrect(records: Iterable[Record]) -> list[Record]:
@@ -364,20 +345,13 @@ def failure_record(records: Sequence[Record]) -> Record:
 
 def _order(series: Series) -> tuple[Any, ...]:
     """Order as a reader expects it: exact attention first, then by k, from few shared to all."""
-    key = series.key
+    key, exact = series.key, series.is_exact_attention
     rows = list(attention.BUILTIN)
     place = rows.index(key.impl) if key.impl in rows else len(rows)
-    exact = (not series.is_exact_attention, place if series.is_exact_attention else 0)
     k = key.k if isinstance(key.k, int) else math.inf
     sharing = _SHARING.index(key.sharing) if key.sharing in _SHARING else len(_SHARING)
-    variant = (sharing, str(key.projection), str(key.order))
-    return (*exact, str(key.impl), k, str(key.k_text), *variant)
-
-
-def _marked(readings: Sequence[Reading], metric: Metric) -> tuple[Reading, ...]:
-    """Mark disturbed rounds where a busy machine can explain them: not in what is counted."""
-    busy = metric.noise == "rounds" and metric.scale == "log" and metric.better == "less"
-    return mark_disturbed(readings) if busy else tuple(readings)
+    variant = (k, str(key.k_text), sharing, str(key.projection), str(key.order))
+    return (series.run_id, not exact, place if exact else 0, str(key.impl), *variant)
 
 
 def mark_disturbed(readings: Sequence[Reading]) -> tuple[Reading, ...]:
@@ -388,32 +362,26 @@ def mark_disturbed(readings: Sequence[Reading]) -> tuple[Reading, ...]:
     rounds are needed to tell, and only one, or a quarter of them, can be marked: where more are
     slow, being slow at times is what this machine does.
     """
-    off: dict[int, dict[int, float]] = {}
+    logs: dict[int, list[float]] = defaultdict(list)
     for one in readings:
-        off.setdefault(one.n, {})[one.round] = math.log(one.value)
-    for rounds in off.values():
-        middle = statistics.median(rounds.values())
-        for index in rounds:
-            rounds[index] -= middle
-    usual = _TO_DEVIATION * statistics.median(
-        abs(x) for rounds in off.values() for x in rounds.values()
-    )
-    bound = max(math.log(_DISTURBED), _FAR * usual)
-    slow = {n: {i for i, x in rounds.items() if x >= bound} for n, rounds in off.items()}
+        logs[one.n].append(math.log(one.value))
+    middle = {n: statistics.median(own) for n, own in logs.items()}
+    off = (abs(x - middle[n]) for n, own in logs.items() for x in own)
+    bound = max(math.log(_DISTURBED), _FAR * (_TO_DEVIATION * statistics.median(off)))
+
+    def is_slow(one: Reading) -> bool:
+        return math.log(one.value) - middle[one.n] >= bound
+
+    slow = Counter(one.n for one in readings if is_slow(one))
     marked = {
-        n: some
-        for n, some in slow.items()
-        if len(off[n]) >= _MIN_ROUNDS and len(some) <= max(1, len(off[n]) // 4)
+        n for n, own in logs.items() if len(own) >= _MIN_ROUNDS and slow[n] <= max(1, len(own) // 4)
     }
-    return tuple(
-        replace(one, disturbed=True) if one.round in marked.get(one.n, ()) else one
-        for one in readings
-    )
+    return tuple(replace(one, disturbed=one.n in marked and is_slow(one)) for one in readings)
 
 
 def panels_of(series: Iterable[Series]) -> dict[Panel, list[Series]]:
     """Group series that may be compared with each other, in their order."""
-    panels: dict[Panel, list[Series]] = {}
+    panels = defaultdict(list)
     for one in series:
-        panels.setdefault(one.panel, []).append(one)
-    return panels
+        panels[one.panel].append(one)
+    return dict(panels)

@@ -8,7 +8,7 @@ from linbench import attention
 from linbench.attention.config import AttentionConfig
 from linbench.attention.costs import Costs
 from linbench.errors import UsageError
-from linbench.run.case import Case
+from linbench.run.case import WHO, Case
 
 _CHOSEN = ("sharing", "projection", "order")
 ITEMSIZE = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
@@ -47,8 +47,7 @@ def config_of(case: Case) -> AttentionConfig:
     """Return the configuration that builds the modules of a case.
 
     Raises:
-        UsageError: the case cannot be built (k > n, a window that does not divide n, …), or its
-            shape is not known.
+        UsageError: its shape is not known, or cannot be built (k > n, …).
     """
     shape = shape_of(case)
     return AttentionConfig(
@@ -63,19 +62,16 @@ def config_of(case: Case) -> AttentionConfig:
 
 @functools.lru_cache(maxsize=1 << 17)
 def costs_of(case: Case) -> Costs | None:
-    """Count what one call of a case must cost; None where nothing is known of it.
-
-    Nothing is known of a plug-in without counts, of a dtype whose size is not known, and of a case
-    that cannot be built.
-    """
-    if case.impl is None or case.scope == "function" or case.dtype not in ITEMSIZE:
+    """Count what one call costs; None for unknown code or dtype, and what cannot be built."""
+    if case.scope == "function" or case.dtype not in ITEMSIZE:
         return None
     try:
+        shape = shape_of(case)
         return attention.counted(
-            case.impl,
+            shape.impl,
             config_of(case),
-            case.seq or 0,
-            batch=1 if case.batch is None else case.batch,
+            shape.n,
+            batch=shape.batch,
             scope=case.scope,
             mode=case.mode,
             itemsize=ITEMSIZE[case.dtype],
@@ -87,11 +83,8 @@ def costs_of(case: Case) -> Costs | None:
 def matrices_bytes(case: Case) -> int | None:
     """Return what E and F of a case take, in bytes; None where they are no weights."""
     own = costs_of(case)
-    exact = costs_of(case.model_copy(update={"impl": attention.WRITTEN_OUT, **_WITHOUT}))
+    exact = costs_of(case.key(*WHO).model_copy(update={"impl": attention.WRITTEN_OUT}))
     return None if own is None or exact is None else own.weights_bytes - exact.weights_bytes
-
-
-_WITHOUT = dict.fromkeys(("k", "k_rule", "sharing", "projection", "order"))
 
 
 def unbounded(case: Case) -> int:

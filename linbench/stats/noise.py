@@ -12,24 +12,19 @@ from linbench.stats.interval import Interval
 
 @dataclass(frozen=True)
 class Floor:
-    """What measuring the same thing twice, pair by pair, tells of a machine.
-
-    Attributes:
-        pairs: Pairs measured.
-        spread: Robust standard deviation of a pair's log ratio (1.4826 times the median absolute
-            deviation): that of a quiet pair.
-        worst: Largest ratio within a pair, at least 1: how far bursts go.
-        ratio: Second over first of all pairs with its interval; the truth is 1.
-        resolves: By number of rounds, the smallest relative difference of two cases that their
-            interval tells from none: its half-width, by Student's t, from the plain standard
-            deviation, bursts included.
-    """
+    """What measuring the same thing twice, pair by pair, tells of a machine."""
 
     pairs: int
     spread: float
+    """Robust standard deviation of a pair's log ratio (1.4826 times the median absolute deviation):
+    that of a quiet pair."""
     worst: float
+    """Largest ratio within a pair, at least 1: how far bursts go."""
     ratio: Interval
+    """Second over first of all pairs; the truth is 1."""
     resolves: dict[int, float]
+    """By number of rounds, the smallest relative difference of two cases that their interval tells
+    from none: half its width, by Student's t, from the plain standard deviation with bursts."""
 
 
 def floor(
@@ -44,10 +39,9 @@ def floor(
     """
     logs = np.log(np.asarray(second, dtype=float)) - np.log(np.asarray(first, dtype=float))
     deviation = float(np.std(logs, ddof=1))
-    middle = float(np.median(logs))
     return Floor(
         pairs=len(logs),
-        spread=1.4826 * float(np.median(np.abs(logs - middle))),
+        spread=1.4826 * float(np.median(np.abs(logs - np.median(logs)))),
         worst=float(np.exp(np.max(np.abs(logs)))),
         ratio=intervals.location(logs).exp(),
         resolves={

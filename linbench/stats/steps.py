@@ -16,9 +16,9 @@ step is shared among all histories that are looked at together.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,7 +32,7 @@ FALSE_ALARMS = 0.01
 MIN_LEVEL = 4
 """Runs that a level must last to be told from runs that are out of line."""
 MIN_RUNS = 2 * MIN_LEVEL
-"""Runs below which a noisy history cannot be told to have a step."""
+"""Runs below which steps of a noisy history are undecided."""
 HELD = 5
 """Runs that a step must have lasted for `Levels.would_find`."""
 
@@ -47,80 +47,56 @@ _DATE_BOUND = -2 * math.log(1 - math.sqrt(0.95))  # in variances, see `_date`
 
 @dataclass(frozen=True)
 class Step:
-    """A change of level that lasted.
-
-    Attributes:
-        first: Index of the first run of the new level: the best estimate.
-        earliest: Index of the first run that may belong to the new level, at 95 %.
-        latest: Index of the last run that may be the first of the new level, at 95 %.
-        change: New level minus old, with a 95 % interval.
-    """
+    """A change of level that lasted; places are indices of runs, ends and interval are at 95 %."""
 
     first: int
+    """The first run of the new level: the best estimate."""
     earliest: int
+    """The first run that may belong to the new level."""
     latest: int
+    """The last run that may be the first of the new level."""
     change: Interval
+    """New level minus old."""
 
 
 @dataclass(frozen=True)
 class Levels:
-    """A history cut into levels.
-
-    Attributes:
-        steps: The changes of level, oldest first.
-        fit: The level of each run.
-        out_of_line: Indices of runs that have no weight: too few of their neighbours are like them.
-        noise: Standard deviation of a run around its level; None where too few runs tell.
-        would_find: The smallest change that would have been found in 95 of 100 cases, had it lasted
-            for the latest five runs; None where too few runs tell.
-    """
+    """A history cut into levels; noise and what would be found are None where too few runs tell."""
 
     steps: tuple[Step, ...]
     fit: Floats
+    """The level of each run."""
     out_of_line: tuple[int, ...]
+    """Runs that have no weight: too few of their neighbours are like them."""
     noise: float | None
+    """Standard deviation of a run around its level."""
     would_find: float | None
+    """The smallest change that would have been found in 95 of 100 cases, had it lasted for the
+    latest five runs."""
 
 
-@dataclass(frozen=True)
-class Values:
-    """One history to look for steps in.
-
-    Attributes:
-        y: A value per run, in order: logarithms, or exponents.
-        revisions: What each run measured; several runs of one revision stand together, and no step
-            lies between them.
-    """
-
-    y: ArrayLike
-    revisions: Sequence[int]
-
-
-def find(histories: Sequence[Values]) -> list[Levels]:
+def find(histories: Sequence[tuple[ArrayLike, Sequence[Hashable]]]) -> list[Levels]:
     """Cut noisy histories of one machine into levels.
 
     Args:
         histories: What to look at together: `FALSE_ALARMS` is shared among those with enough runs,
-            and their autocorrelation is taken to be one.
+            and their autocorrelation is taken to be one. Each is a value per run, in order
+            (logarithms, or exponents), and what each run measured: several runs of one revision
+            stand together, and no step lies between them.
     """
-    cuts = [_Cuts(one) for one in histories]
-    told = [cut for cut in cuts if cut.most]
-    alpha = FALSE_ALARMS / max(1, len(told))
+    cuts = [_Cuts(np.asarray(y, dtype=float), revisions) for y, revisions in histories]
+    tested = [cut for cut in cuts if cut.most]
+    alpha = FALSE_ALARMS / max(1, len(tested))
     widening = 1.0
     for _ in range(3):  # what passes for a step hides drift, so that the first answer finds less
-        counts = {id(cut): _count(cut, alpha, widening) for cut in told}
-        widening = _widening([cut.residuals(counts[id(cut)]) for cut in told])
-    return [_levels(cut, _count(cut, alpha, widening), alpha, widening) for cut in cuts]
+        widening = _widening([cut.residuals(_count(cut, alpha, widening)) for cut in tested])
+    return [_levels(cut, alpha, widening) for cut in cuts]
 
 
 def find_exact(y: ArrayLike, tolerance: float) -> Levels:
     """Cut a history without noise into levels: every change beyond a tolerance is a step.
 
-    But for a run after which the next one is back at the level: that is out of line.
-
-    Args:
-        y: A value per run, in order.
-        tolerance: The largest difference that is none.
+    A run after which the next one is back at the level is out of line instead.
     """
     values = np.asarray(y, dtype=float)
     fit = np.empty_like(values)
@@ -140,16 +116,14 @@ def find_exact(y: ArrayLike, tolerance: float) -> Levels:
 class _Cuts:
     """The best cuts of a history into any number of levels, each found when it is asked for."""
 
-    def __init__(self, values: Values) -> None:
-        self.y = np.asarray(values.y, dtype=float)
-        self.count = len(self.y)
-        self.kept = _in_line(self.y)
+    def __init__(self, y: Floats, revisions: Sequence[Hashable]) -> None:
+        self.y = y
+        self.kept = _in_line(y)
         self.weight = int(self.kept.sum())
-        self.costs = _costs(self.y, self.kept, values.revisions)
+        self.costs = _costs(y, self.kept, revisions)
         self._totals = [self.costs[0]]
         self._sources: list[NDArray[np.int64]] = []
-        places = np.isfinite(self.costs[0]) & np.isfinite(self.costs[:, self.count])
-        self.places = int(places.sum())
+        self.places = int(np.isfinite(self.costs[0] + self.costs[:, -1]).sum())
         self.most = self.weight // MIN_LEVEL - 1 if self.places else 0
 
     def total(self, steps: int) -> float:
@@ -158,25 +132,19 @@ class _Cuts:
             over = self._totals[-1][:, None] + self.costs
             self._sources.append(over.argmin(axis=0))
             self._totals.append(over.min(axis=0))
-        return float(self._totals[steps][self.count])
-
-    def starts(self, steps: int) -> list[int]:
-        """Return where the best levels start, the first (at 0) left out."""
-        self.total(steps)
-        found, end = [], self.count
-        for source in reversed(self._sources[:steps]):
-            end = int(source[end])
-            found.append(end)
-        return found[::-1]
+        return float(self._totals[steps][-1])
 
     def bounds(self, steps: int) -> list[tuple[int, int]]:
         """Return start and end of the best levels."""
-        starts = self.starts(steps)
-        return list(zip([0, *starts], [*starts, self.count], strict=True))
+        self.total(steps)
+        places = [len(self.y)]
+        for source in reversed(self._sources[:steps]):
+            places.append(int(source[places[-1]]))
+        return list(pairwise([0, *reversed(places)]))
 
     def fit(self, steps: int) -> Floats:
         """Return the level of each run."""
-        fit = np.empty(self.count)
+        fit = np.empty_like(self.y)
         for start, end in self.bounds(steps):
             level = self.y[start:end][self.kept[start:end]]
             # with no run in line at all the middle is what is left
@@ -212,7 +180,7 @@ def _in_line(y: Floats) -> NDArray[np.bool_]:
     return alike >= _ALIKE
 
 
-def _costs(y: Floats, kept: NDArray[np.bool_], revisions: Sequence[int]) -> Floats:
+def _costs(y: Floats, kept: NDArray[np.bool_], revisions: Sequence[Hashable]) -> Floats:
     """Return the squares around their mean of the runs from i up to j, infinite if no level."""
     values = np.where(kept, y - np.median(y), 0.0)
     sums = (np.concatenate([[0.0], np.cumsum(part)]) for part in (kept, values, values**2))
@@ -236,22 +204,20 @@ def _count(cut: _Cuts, alpha: float, widening: float) -> int:
 
 
 def _needed(cut: _Cuts, steps: int, alpha: float, widening: float) -> int:
-    """Return the fewest steps that are significantly missing, 0 for none.
-
-    Each number of them has a quarter of the chance of a false alarm that the one before it has.
-    """
+    """Return the fewest steps that are significantly missing, 0 for none."""
     for more in range(1, min(_AT_ONCE, cut.most - steps) + 1):
         variance, freedom = cut.variance(steps + more, widening)
         if not math.isfinite(variance) or freedom < 1:
             continue
         gain = (cut.total(steps) - cut.total(steps + more)) / more / variance
-        anywhere = math.comb(max(cut.places, more), more)
-        if anywhere * float(stats.f.sf(gain, more, freedom)) <= _share(alpha, more):
+        choices = math.comb(max(cut.places, more), more)
+        if choices * float(stats.f.sf(gain, more, freedom)) <= _share(alpha, more):
             return more
     return 0
 
 
 def _share(alpha: float, more: int) -> float:
+    """Return the chance of a false alarm for some steps at once: for each more a quarter."""
     return 3 * alpha * 0.25**more
 
 
@@ -271,23 +237,24 @@ def _widening(residuals: Sequence[tuple[Floats, int]]) -> float:
     return (1 + r) / (1 - r)
 
 
-def _levels(cut: _Cuts, count: int, alpha: float, widening: float) -> Levels:
+def _levels(cut: _Cuts, alpha: float, widening: float) -> Levels:
+    count = _count(cut, alpha, widening)
     variance, freedom = cut.variance(count, widening)
-    told = cut.most > 0 and freedom > 0
+    tested = cut.most > 0 and freedom > 0
     bounds = cut.bounds(count)
     return Levels(
-        steps=tuple(_step(cut, bounds, i, variance, freedom) for i in range(count)),
+        steps=tuple(
+            _step(cut, start, cutting, end, variance, freedom)
+            for (start, cutting), (_, end) in pairwise(bounds)
+        ),
         fit=cut.fit(count),
-        out_of_line=tuple(int(i) for i in np.flatnonzero(~cut.kept)),
-        noise=math.sqrt(cut.total(count) / freedom) if told else None,
-        would_find=_would_find(cut, alpha, variance, freedom) if told else None,
+        out_of_line=tuple(np.flatnonzero(~cut.kept).tolist()),
+        noise=math.sqrt(cut.total(count) / freedom) if tested else None,
+        would_find=_would_find(cut, alpha, variance, freedom) if tested else None,
     )
 
 
-def _step(
-    cut: _Cuts, bounds: Sequence[tuple[int, int]], index: int, variance: float, freedom: int
-) -> Step:
-    (start, cutting), (_, end) = bounds[index], bounds[index + 1]
+def _step(cut: _Cuts, start: int, cutting: int, end: int, variance: float, freedom: int) -> Step:
     before = cut.y[start:cutting][cut.kept[start:cutting]]
     after = cut.y[cutting:end][cut.kept[cutting:end]]
     change = float(after.mean() - before.mean())
@@ -311,10 +278,5 @@ def _date(costs: Floats, cutting: int, variance: float) -> tuple[int, int]:
 
 def _would_find(cut: _Cuts, alpha: float, variance: float, freedom: int) -> float:
     held = min(HELD, cut.weight // 2)
-    needed = _critical(_share(alpha, 1) / cut.places, freedom) + float(stats.t.ppf(0.95, freedom))
-    return needed * math.sqrt(variance * (1 / held + 1 / (cut.weight - held)))
-
-
-@cache
-def _critical(alpha: float, freedom: int) -> float:
-    return float(stats.t.isf(alpha / 2, freedom))
+    found = stats.t.isf(_share(alpha, 1) / cut.places / 2, freedom) + stats.t.ppf(0.95, freedom)
+    return float(found) * math.sqrt(variance * (1 / held + 1 / (cut.weight - held)))

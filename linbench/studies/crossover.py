@@ -1,6 +1,7 @@
 """Ratios between two series at equal n, and the n from which one of them costs less."""
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Literal
 from linbench import attention, words
 from linbench.run.case import Case
 from linbench.run.metrics import Metric
-from linbench.run.runs import Panel, Series
+from linbench.run.runs import Series
 from linbench.stats.interval import Interval
 from linbench.stats.intervals import difference
 
@@ -46,29 +47,21 @@ class Ratio:
 class Crossover:
     """The n from which on a candidate costs less than a baseline, up to the largest n of both.
 
-    Where more is better, what is said of costs holds for the inverse of the values.
-
     Attributes:
-        baseline: The key of the baseline.
-        candidate: That of the candidate.
-        panel: What the two share.
-        metric: What was compared.
+        baseline: The series of the baseline.
+        candidate: That of the candidate, of the same panel and metric.
         n_star: Where the cost ratio falls through 1, with its interval (open ends are None).
         status: `crossed`; `not reached below n_max`: the candidate still costs more at the largest
             common n; `always below n_min`: it costs less at every common n, so the crossing lies
             below the smallest; `inconclusive`: the intervals do not tell.
         reason: The grounds, in one sentence.
-        ratios: Those at every common n.
     """
 
-    baseline: Case
-    candidate: Case
-    panel: Panel
-    metric: Metric
+    baseline: Series
+    candidate: Series
     n_star: Interval | None
     status: Status
     reason: str
-    ratios: tuple[Ratio, ...]
 
 
 def ratios(baseline: Series, candidate: Series) -> list[Ratio]:
@@ -79,8 +72,7 @@ def ratios(baseline: Series, candidate: Series) -> list[Ratio]:
     """
     found, exact = [], baseline.noiseless and candidate.noiseless
     for n in sorted(set(baseline.sizes) & set(candidate.sizes)):
-        both = [one.value for of in (baseline, candidate) for one in of.readings if one.n == n]
-        if min(both) > 0:
+        if all(one.value > 0 for one in (*baseline.readings, *candidate.readings) if one.n == n):
             first, second = baseline.logs(n), candidate.logs(n)
             pairs, value = len(first.keys() & second.keys()), difference(first, second).exp()
             value = value.exact() if exact else value
@@ -102,12 +94,9 @@ def ratios_to_best(baselines: Sequence[Series], candidate: Series) -> list[Ratio
 
 @dataclass(frozen=True)
 class Basis:
-    """What some series of one panel and metric are compared with.
+    """What some series are compared with: attention written out, or the `best` exact of each n.
 
-    Attributes:
-        best: Whether it is the best exact implementation of each n; else attention written out.
-        candidates: What stands against it.
-        ratios: Gives the ratios of a candidate over it.
+    `ratios` gives those of one of the `candidates` over it.
     """
 
     best: bool
@@ -148,66 +137,47 @@ def crossover(baseline: Series, candidate: Series) -> Crossover | None:
     where it surely costs less from then on.
     """
     found = ratios(baseline, candidate)
-    if not found:
-        return None
-    n_star, status, reason = crossing(found)
-    return Crossover(
-        baseline=baseline.key,
-        candidate=candidate.key,
-        panel=candidate.panel,
-        metric=candidate.metric,
-        n_star=n_star,
-        status=status,
-        reason=reason,
-        ratios=tuple(found),
-    )
+    return Crossover(baseline, candidate, *crossing(found)) if found else None
 
 
 def crossing(found: Sequence[Ratio]) -> tuple[Interval | None, Status, str]:
-    """Find where a ratio of costs over ascending n falls through 1 for good.
+    """Return n* (where costs over ascending n fall through 1 for good), status and grounds.
 
     Ratios without an interval (measured in one round) are passed over.
-
-    Returns:
-        n* with its interval (None unless crossed), the status and its grounds.
     """
     found = [ratio for ratio in found if ratio.value.bounded]
     if not found:
         return None, "inconclusive", "measured in one round: no interval; raise --rounds"
     first, last = found[0], found[-1]
-    counts_costs = last.metric.better == "less"
-    verb, less, more = ("costs", "less", "more") if counts_costs else ("gives", "more", "less")
-    if last.cost.above(1.0):
-        ahead = [str(ratio.n) for ratio in found if ratio.cost.below(1.0)]
-        earlier = f", though {less} at n = {', '.join(ahead)}" if ahead else ""
-        stands = f"ratio {words.ratio(last.value)}{earlier}"
-        reason = f"{verb} {more} at the largest common n = {last.n}, {stands}"
+    starts, ends = (f"ratio {words.ratio(ratio.value)}" for ratio in (first, last))
+    if last.value.above(1.0):
+        ahead = [str(ratio.n) for ratio in found if ratio.value.below(1.0)]
+        earlier = f", though less at n = {', '.join(ahead)}" if ahead else ""
+        reason = f"costs more at the largest common n = {last.n}, {ends}{earlier}"
         return None, "not reached below n_max", reason
-    if all(ratio.cost.below(1.0) for ratio in found):
-        stands = f"ratio {words.ratio(first.value)} at n = {first.n}"
-        return None, "always below n_min", f"{verb} {less} at every common n, {stands}"
-    if last.cost.within(1.0, 1.0):
-        reason = f"{verb} the same at n = {last.n}, the largest common n"
+    if all(ratio.value.below(1.0) for ratio in found):
+        reason = f"costs less at every common n, {starts} at n = {first.n}"
+        return None, "always below n_min", reason
+    if last.value.within(1.0, 1.0):
+        reason = f"costs the same at n = {last.n}, the largest common n"
         return None, "not reached below n_max", reason
-    if not last.cost.below(1.0):
-        reason = f"ratio {words.ratio(last.value)} at n = {last.n} holds 1"
-        return None, "inconclusive", f"{reason}; measure larger n or more rounds"
+    if not last.value.below(1.0):
+        reason = f"{ends} at n = {last.n} holds 1; measure larger n or more rounds"
+        return None, "inconclusive", reason
     sizes = [ratio.n for ratio in found]
-    value = _falls_through(sizes, [ratio.cost.value for ratio in found])
-    low = _falls_through(sizes, [ratio.cost.low or _TINY for ratio in found])
-    high = _falls_through(sizes, [ratio.cost.high or _TINY for ratio in found])
+    value = _falls_through(sizes, [ratio.value.value for ratio in found])
+    low = _falls_through(sizes, [ratio.value.low or _TINY for ratio in found])
+    high = _falls_through(sizes, [ratio.value.high or _TINY for ratio in found])
     if value is None:  # below 1 everywhere, but not surely so at the smallest n
-        reason = f"ratio {words.ratio(first.value)} at the smallest n = {first.n} holds 1"
+        reason = f"{starts} at the smallest n = {first.n} holds 1"
         return None, "inconclusive", f"{reason}; measure smaller n or more rounds"
-    reason = f"ratio {words.ratio(last.value)} at n = {last.n}"
-    return Interval(value, low, high), "crossed", reason
+    return Interval(value, low, high), "crossed", f"{ends} at n = {last.n}"
 
 
 def _falls_through(sizes: Sequence[int], values: Sequence[float]) -> float | None:
     """Return the last n at which a piecewise straight log ratio falls through 1, None if never."""
-    for i in range(len(values) - 1, 0, -1):
-        if values[i] < 1.0 <= values[i - 1]:
-            here, there = math.log(values[i - 1]), math.log(values[i])
-            part = here / (here - there)
-            return math.exp(math.log(sizes[i - 1]) + part * math.log(sizes[i] / sizes[i - 1]))
+    points = [(math.log(n), math.log(value)) for n, value in zip(sizes, values, strict=True)]
+    for (n, here), (m, there) in reversed(list(itertools.pairwise(points))):
+        if there < 0.0 <= here:
+            return math.exp(n + here / (here - there) * (m - n))
     return None

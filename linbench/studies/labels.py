@@ -17,13 +17,9 @@ EACH_N = "sequence length n"
 
 @dataclass(frozen=True)
 class Wording:
-    """How sentences and titles speak of a metric.
+    """How sentences and titles speak of a metric: `took` less `time`, `time of one call`.
 
-    Attributes:
-        verb: `took`, as in `took less time`.
-        noun: `time`.
-        of_a_call: `time of one call`.
-        gain: What there is to win over a baseline: `speed-up`.
+    `gain` is what there is to win over a baseline: `speed-up`.
     """
 
     verb: str
@@ -58,9 +54,7 @@ def capital(text: str) -> str:
 def label_of(key: Case, among: Iterable[Case]) -> str:
     """Name a configuration by what tells it from the others, always with its implementation and k.
 
-    Args:
-        key: The key of a series.
-        among: The keys of all series that stand beside it, its own too.
+    The others are the keys of all series that stand beside it, its own too.
     """
     same = [other for other in among if other.impl == key.impl]
     found = [str(key.impl)]
@@ -79,19 +73,24 @@ def panel_title(panel: Panel, among: Iterable[Panel]) -> str:
     return f"{panel.label} ({panel.run_id})" if several else panel.label
 
 
-_IN_FULL = ("scope", "task", "mode", "dtype", "device")
+_LETTERS = {
+    "d_model": "d",
+    "heads": "h",
+    "layers": "l",
+    "batch": "b",
+    "tokens": "t",
+    "compile": "c",
+}
 _FIELDS = (
-    "scope", "task", "mode", "d_model", "heads", "layers", "batch", "tokens", "dtype", "device",
-    "compile",
+    "run_id", "scope", "task", "mode", "d_model", "heads", "layers", "batch", "tokens", "dtype",
+    "device", "compile",
 )  # fmt: skip
 
 
 def panel_stems(panels: Iterable[Panel]) -> dict[Panel, str]:
     """Give each panel a short start of file names, only as long as needed to be unique: `core-`."""
     parts = {panel: _parts(panel) for panel in panels}
-    differing = [
-        name for name in ("run_id", *_FIELDS) if len({part[name] for part in parts.values()}) > 1
-    ]
+    differing = [name for name in _FIELDS if len({part[name] for part in parts.values()}) > 1]
     if "scope" not in differing:
         differing.insert(0, "scope")
     stems: dict[Panel, str] = {}
@@ -105,9 +104,7 @@ def panel_stems(panels: Iterable[Panel]) -> dict[Panel, str]:
 
 
 def _parts(panel: Panel) -> dict[str, str]:
-    problem = panel.problem
-    parts = {
-        name: f"{'' if name in _IN_FULL else name[0]}{getattr(problem, name)}" for name in _FIELDS
-    }
-    task = "" if problem.task == DEFAULT_TASK else problem.task
-    return {**parts, "run_id": panel.run_id, "task": task}
+    fields = {**dict(panel.problem), "run_id": panel.run_id}
+    if panel.problem.task == DEFAULT_TASK:
+        fields["task"] = ""
+    return {name: f"{_LETTERS.get(name, '')}{fields[name]}" for name in _FIELDS}

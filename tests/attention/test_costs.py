@@ -9,6 +9,7 @@ from linbench.attention import AttentionConfig, build, costs, counted, implement
 from linbench.attention.config import COMPRESSIBLE_FIRST, PROJECTIONS, SHARINGS
 from linbench.attention.encoder import Encoder
 from linbench.errors import UsageError
+from linbench.probes.memory import allocation_peak
 
 aten = torch.ops.aten
 # the counter does not know the CPU's fused kernel; its own formulas for the others hold for it
@@ -145,29 +146,6 @@ def test_written_out_attention_holds_two_square_matrices():
     assert counted("vanilla", config, 4096, scope="core").peak_bytes == 512 * 2**20
 
 
-def measured_peak(call):
-    """Return the most bytes that PyTorch's CPU allocator held at once for a call."""
-    autograd = torch.autograd
-    config = autograd.ProfilerConfig(
-        autograd.ProfilerState.CPU,
-        False,
-        True,
-        False,
-        False,
-        False,
-        torch._C._profiler._ExperimentalConfig(),
-    )
-    autograd._enable_profiler_legacy(config)
-    result = call()
-    now = peak = 0
-    for event in itertools.chain(*autograd._disable_profiler_legacy()):
-        if event.kind() == "memory_alloc":
-            now += event.cpu_memory_usage()
-            peak = max(peak, now)
-    del result
-    return peak
-
-
 @pytest.mark.parametrize("mode", costs.MODES)
 @pytest.mark.parametrize("scope", costs.SCOPES)
 @pytest.mark.parametrize(
@@ -187,7 +165,7 @@ def test_peak_memory_is_predicted(impl, options, scope, mode):
         *_, call = subject(impl, config, n, batch, scope, mode)
         threads = torch.get_num_threads()
         ratio = counted(impl, config, n, batch=batch, scope=scope, mode=mode).peak_bytes
-        ratio /= measured_peak(call)
+        ratio /= allocation_peak(call)[1]
         assert ratio >= 0.9
         # scratch space is one block for each thread, which may be fewer than the machine's cores
         if threads == costs.os.cpu_count():

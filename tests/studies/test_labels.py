@@ -46,6 +46,13 @@ def test_runs_are_named_where_there_are_several():
     assert panel_title(first, [first, second]) == f"{first.label} (first)"
 
 
+def test_problems_are_named_in_words():
+    """Tasks and settings as a reader would write them, bytes with their prefix."""
+    panel = _panel(task="max_batch", settings=(("memory_limit_bytes", 2**34), ("train_steps", 9)))
+    assert panel.label.startswith("max batch, core, forward, ")
+    assert panel.label.endswith(", cpu, memory limit 16.0 GiB, train steps 9")
+
+
 def test_metrics_that_are_not_known_are_called_by_their_names():
     """Words for time, memory and energy are chosen; others are what a task calls them."""
     assert (wording(MEMORY).title, wording(MEMORY).gain) == ("Peak memory", "memory saved")

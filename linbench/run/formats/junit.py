@@ -7,33 +7,24 @@ from dataclasses import dataclass, field
 from typing import Literal
 from xml.etree import ElementTree as ET
 
-from linbench.run.formats.values import Values
+from linbench.run.formats.values import Values, scaled
 from linbench.run.metrics import Metric
 from linbench.run.record import Record
 from linbench.run.runs import Point, Run
 
+Outcome = Literal["passed", "failure", "error", "skipped"]
+
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _UNITS = {"byte": "bytes", "J": "j"}
 _COUNTED = {"failure": "failures", "error": "errors", "skipped": "skipped"}
-
-Outcome = Literal["passed", "failure", "error", "skipped"]
+_OUTCOMES: dict[str, Outcome] = {"incorrect": "failure", "error": "error"}
 
 
 @dataclass(frozen=True)
 class TestCase:
-    """One test of a report.
+    """One test of a report: `kind` and `message` say why it did not pass."""
 
-    Attributes:
-        classname: The group it stands in, with dots.
-        name: Its name in that group.
-        outcome: How it went.
-        kind: What sort of failure, error or skipping it was, in a word.
-        message: Why it did not pass.
-        time_s: How long it took; None where it took no time of its own.
-        properties: What else is known of it.
-    """
-
-    __test__ = False  # it is no test of pytest's
+    __test__ = False  # pytest would collect it
 
     classname: str
     name: str
@@ -95,32 +86,22 @@ def report(run: Run, measured: Values) -> str:
 
 def _test(classname: str, records: Sequence[Record], points: Mapping[Metric, Point]) -> TestCase:
     by_status = {record.status: record for record in reversed(records)}
-    outcome: Outcome = "passed"
-    because: Record | None = None
-    if because := by_status.get("incorrect"):
-        outcome = "failure"
-    elif because := by_status.get("error"):
-        outcome = "error"
-    elif "ok" not in by_status:
-        outcome, because = "skipped", records[0]
+    failed = by_status.get("incorrect") or by_status.get("error")
+    if failed is None and "ok" not in by_status:
+        failed = records[0]
+    properties = records[0].case.model_dump(mode="json", exclude_none=True)
+    properties |= {**properties.pop("settings", {}), "rounds": len(records)}
+    for metric, point in points.items():
+        unit = _UNITS.get(metric.unit, re.sub(r"\W+", "_", metric.unit))
+        for end, value in scaled(point.value).items():
+            name = metric.name if end == "value" else f"{metric.name}_{end}"
+            properties[f"{name}_{unit}".rstrip("_")] = value
     return TestCase(
         classname=classname,
         name=records[0].case_id,
-        outcome=outcome,
-        kind=because.status if because else "",
-        message=because.failure if because else "",
+        outcome=_OUTCOMES.get(failed.status, "skipped") if failed else "passed",
+        kind=failed.status if failed else "",
+        message=failed.failure if failed else "",
         time_s=sum(record.duration_s or sum(record.samples("time")) for record in records),
-        properties=_properties(records, points),
+        properties=properties,
     )
-
-
-def _properties(records: Sequence[Record], points: Mapping[Metric, Point]) -> dict[str, object]:
-    found = records[0].case.model_dump(mode="json", exclude_none=True)
-    found |= {**found.pop("settings", {}), "rounds": len(records)}
-    for metric, point in points.items():
-        unit = _UNITS.get(metric.unit, re.sub(r"\W+", "_", metric.unit))
-        ends = {"": point.value.value, "_low": point.value.low, "_high": point.value.high}
-        for end, value in ends.items():
-            if value is not None:
-                found[f"{metric.name}{end}_{unit}".rstrip("_")] = value
-    return found

@@ -12,26 +12,15 @@ import re
 import statistics
 import warnings
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from linbench.errors import RunFileError
-from linbench.run.case import Case
 from linbench.run.formats import schema1
-from linbench.run.lines import (
-    Detail,
-    Git,
-    Header,
-    Machine,
-    Record,
-    Status,
-    Timing,
-    flaw_in,
-)
+from linbench.run.lines import Git, Header, Machine, Record, Timing, first_fault, flaw_in
 from linbench.run.metrics import Measurement
 
 EXTRA = "linbench"
@@ -61,16 +50,6 @@ class _Benchmark(BaseModel):
     stats: _Stats
 
 
-class _Own(BaseModel):
-    """What the suite leaves in `extra_info`, or what is known of a function of others."""
-
-    case: Case
-    metrics: dict[str, Measurement] = {}
-    detail: Detail = Detail()
-    status: Status = "ok"
-    reason: str | None = None
-
-
 class _Cpu(BaseModel):
     brand_raw: str | None = None
     count: int | None = None
@@ -85,14 +64,16 @@ class _MachineInfo(BaseModel):
 
 
 class _CommitInfo(BaseModel):
-    id: str | None = Field(default=None, exclude=True)
+    id: str | None = None
     branch: str | None = None
     dirty: bool = False
 
     @property
-    def commit(self) -> str | None:
+    def git(self) -> Git | None:
         """The commit, where it is one: outside a repository there is a word in its place."""
-        return self.id if self.id and re.fullmatch("[0-9a-f]{7,64}", self.id) else None
+        if self.id is None or not re.fullmatch("[0-9a-f]{7,64}", self.id):
+            return None
+        return Git(commit=self.id, branch=self.branch, dirty=self.dirty)
 
 
 class _Document(BaseModel):
@@ -101,6 +82,20 @@ class _Document(BaseModel):
     benchmarks: list[_Benchmark]
     datetime: datetime
     version: str = "of unknown version"
+
+    @property
+    def code(self) -> str:
+        """The commit, in words."""
+        git = self.commit_info.git
+        changed = " with changes" if self.commit_info.dirty else ""
+        return f"{git.commit if git else 'unknown'}{changed}"
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of what stays put between runs: never clocks, host names or versions."""
+        info = self.machine_info
+        lasting = (info.system, info.machine, info.cpu.brand_raw, info.cpu.count)
+        return hashlib.sha256(f"pytest-benchmark {lasting}".encode()).hexdigest()[:12]
 
 
 def wrote(path: Path, content: bytes) -> bool:
@@ -136,13 +131,12 @@ def read(path: Path) -> tuple[Header, list[Record]]:
             "says how much processes differ; run pytest several times into one folder and name it",
             stacklevel=2,
         )
-    first = documents[files[0]]
     records = [
         record
         for round_, (file, document) in enumerate(documents.items())
         for record in _records(file, document, round_)
     ]
-    return _header(path, first, len(files)), records
+    return _header(path, documents[files[0]], len(files)), records
 
 
 def _document(file: Path) -> _Document:
@@ -163,10 +157,8 @@ def _document(file: Path) -> _Document:
     try:
         document = _Document.model_validate(found)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
         raise RunFileError(
-            f"'{file}' is not what pytest-benchmark writes: {where}: {first['msg']}; "
+            f"'{file}' is not what pytest-benchmark writes: {first_fault(error)}; "
             "run pytest again with --benchmark-json"
         ) from None
     if not document.benchmarks:
@@ -178,17 +170,17 @@ def _document(file: Path) -> _Document:
 
 
 def _refuse_mixtures(path: Path, documents: dict[Path, _Document]) -> None:
-    of: dict[str, Callable[[_Document], str]] = {
-        "commits": _code,
-        "machines": _fingerprint,
-        "versions of Python": lambda document: str(document.machine_info.python_version),
+    every = documents.values()
+    found = {
+        "commits": {document.code for document in every},
+        "machines": {document.fingerprint for document in every},
+        "versions of Python": {str(document.machine_info.python_version) for document in every},
     }
-    for what, get in of.items():
-        found = sorted({get(document) for document in documents.values()})
-        if len(found) > 1:
+    for what, values in found.items():
+        if len(values) > 1:
             raise RunFileError(
-                f"the files in '{path}' are of several {what} ({', '.join(found)}), expected the "
-                "rounds of one; keep a folder for each, or name a file"
+                f"the files in '{path}' are of several {what} ({', '.join(sorted(values))}), "
+                "expected the rounds of one; keep a folder for each, or name a file"
             )
 
 
@@ -211,20 +203,8 @@ def _raw(document: _Document) -> dict[str, _Stats]:
     return {bench.fullname: bench.stats for bench in document.benchmarks}
 
 
-def _code(document: _Document) -> str:
-    git = document.commit_info
-    return f"{git.commit or 'unknown'}{' with changes' if git.dirty else ''}"
-
-
-def _fingerprint(document: _Document) -> str:
-    """Digest what stays put between runs: never clocks, host names or versions."""
-    info = document.machine_info
-    lasting = (info.system, info.machine, info.cpu.brand_raw, info.cpu.count)
-    return hashlib.sha256(f"pytest-benchmark {lasting}".encode()).hexdigest()[:12]
-
-
 def _header(path: Path, first: _Document, processes: int) -> Header:
-    info, git = first.machine_info, first.commit_info
+    info = first.machine_info
     created = first.datetime if first.datetime.tzinfo else first.datetime.replace(tzinfo=UTC)
     return Header(
         # the time makes it one of a kind: files are often all called out.json
@@ -233,14 +213,14 @@ def _header(path: Path, first: _Document, processes: int) -> Header:
         linbench=f"pytest-benchmark {first.version}",
         suite={"name": "pytest-benchmark"},
         machine=Machine(
-            fingerprint=_fingerprint(first),
+            fingerprint=first.fingerprint,
             cpu=info.cpu.brand_raw,
             threads=f"{info.cpu.count} cores" if info.cpu.count else None,
             gpu_reason="pytest-benchmark does not say",
             python=info.python_version,
             system="-".join(filter(None, (info.system, info.release))) or None,
         ),
-        git=Git(**{**git.model_dump(), "commit": git.commit}) if git.commit else None,
+        git=first.commit_info.git,
         warnings=[f"measured by pytest-benchmark, each round in one process: {processes} of them"],
     )
 
@@ -250,13 +230,10 @@ def _records(file: Path, document: _Document, round_: int) -> list[Record]:
     records: dict[str, Record] = {}
     for bench in document.benchmarks:
         try:
-            own = _own(bench, *names[bench.fullname])
-            record = _record(bench, own, round_, document.datetime)
+            record = _record(bench, *names[bench.fullname], round_, document.datetime)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
             raise RunFileError(
-                f"'{file}': {bench.fullname}: {where}: {first['msg']}; was it written by another "
+                f"'{file}': {bench.fullname}: {first_fault(error)}; was it written by another "
                 "version of linbench? Run pytest again"
             ) from None
         if flaw := flaw_in(record):
@@ -271,16 +248,15 @@ def _records(file: Path, document: _Document, round_: int) -> list[Record]:
     return list(records.values())
 
 
-def _own(bench: _Benchmark, name: str, n: int | None) -> _Own:
+def _record(bench: _Benchmark, name: str, n: int | None, round_: int, started: datetime) -> Record:
+    """Return what the suite left in `extra_info`, or what is known of a stranger's function."""
+    unknown = dict.fromkeys(("d_model", "heads", "dtype", "device"))
+    said: Any = {"case": {"impl": name, "seq": n, "scope": "function", **unknown}}
     if EXTRA in bench.extra_info:
-        return _Own.model_validate(schema1.upgraded(bench.extra_info[EXTRA]))
-    case = Case(
-        impl=name, seq=n, scope="function", d_model=None, heads=None, dtype=None, device=None
-    )
-    return _Own(case=case)
-
-
-def _record(bench: _Benchmark, own: _Own, round_: int, started: datetime) -> Record:
+        said = schema1.upgraded(bench.extra_info[EXTRA])
+    if isinstance(said, dict):
+        said = {"case_id": "", "status": "ok", **said, "round": round_}
+    own = Record.model_validate(said)
     stats, clock = bench.stats, bench.options.timer
     seconds = stats.data or [stats.median]
     time = {"time": Measurement(statistics.median(seconds), seconds, clock)}
@@ -291,17 +267,14 @@ def _record(bench: _Benchmark, own: _Own, round_: int, started: datetime) -> Rec
         f"the median of {stats.rounds} samples stands for them: pytest-benchmark kept none "
         "(--benchmark-save-data does)"
     )
-    return Record(
-        case_id=own.case.id,
-        case=own.case,
-        round=round_,
-        status=own.status,
-        reason=own.reason,
-        metrics=own.metrics | (time if own.status == "ok" else {}),
-        detail=own.detail.model_copy(update={"timing": timing}),
-        warnings=[] if stats.data else [kept],
-        started=started.isoformat(timespec="seconds"),
-    )
+    update = {
+        "case_id": own.case.id,
+        "metrics": own.metrics | (time if own.status == "ok" else {}),
+        "detail": own.detail.model_copy(update={"timing": timing}),
+        "warnings": [] if stats.data else [kept],
+        "started": started.isoformat(timespec="seconds"),
+    }
+    return own.model_copy(update=update)
 
 
 def _names(benchmarks: list[_Benchmark]) -> dict[str, tuple[str, int | None]]:
@@ -338,8 +311,10 @@ def _name(bench: _Benchmark) -> tuple[str, int | None]:
 
 def _length(params: dict[str, Any]) -> tuple[str, int] | tuple[None, None]:
     """Return the parameter that stands for n and its value, where there is one."""
-    for wanted in PARAMETERS:
-        for name, value in params.items():
-            if name.lower() == wanted and type(value) is int and value > 0:
-                return name, value
-    return None, None
+    found = (
+        (name, value)
+        for wanted in PARAMETERS
+        for name, value in params.items()
+        if name.lower() == wanted and type(value) is int and value > 0
+    )
+    return next(found, (None, None))

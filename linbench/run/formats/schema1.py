@@ -1,7 +1,7 @@
 """Lines of run files as linbench wrote them first (schema 1), turned into those of today.
 
 There `seconds`, `memory.peak_bytes` and `energy_j` stood where `metrics` are now, what a task found
-beside stood in the record itself, and the batch search had fields of its own in record and case.
+besides stood in the record itself, and the batch search had fields of its own in record and case.
 Nothing here judges: what is of a wrong type is passed on to whoever validates the line of today.
 """
 
@@ -23,7 +23,8 @@ def upgraded(entry: Any) -> Any:
     if not isinstance(entry, dict):
         return entry
     if entry.get("type") == "run":
-        return {"metrics": [_batch_of(task) for task in _searches(entry)], **entry}
+        batch = {"unit": "sequences", "better": "more", "noise": "exact"}
+        return {"metrics": [{"name": task, **batch} for task in _searches(entry)], **entry}
     case = entry.get("case")
     if not isinstance(case, dict):
         return entry
@@ -41,10 +42,6 @@ def _searches(header: Fields) -> list[str]:
     return [task for task in tasks if isinstance(task, str) and task != DEFAULT_TASK]
 
 
-def _batch_of(task: str) -> Fields:
-    return {"name": task, "unit": "sequences", "better": "more", "noise": "exact"}
-
-
 def _case(case: Fields) -> Fields:
     limit = case.get(_LIMIT)
     case = {name: value for name, value in case.items() if name != _LIMIT}
@@ -56,11 +53,9 @@ def _case(case: Fields) -> Fields:
 
 
 def fields_upgraded(fields: Fields, task: object) -> Fields:
-    """Return what a record holds of a round, in the form of schema 2; that of today as it is.
+    """Return what a record holds of a round in the form of schema 2, or a reply of a worker.
 
-    Args:
-        fields: Fields of a record, or those a worker sends.
-        task: The name of the task, which is also that of what it found, where it has one value.
+    What a task other than the first found stood in a field of its name.
     """
     if "metrics" in fields or "detail" in fields:
         return fields
@@ -68,7 +63,8 @@ def fields_upgraded(fields: Fields, task: object) -> Fields:
     metrics: Fields = {}
     detail = {name: fields[name] for name in _DETAIL if fields.get(name) is not None}
     if seconds:
-        clock = _of(fields.get("timing"), "clock")
+        timing = fields.get("timing")
+        clock = timing.get("clock") if isinstance(timing, dict) else None
         metrics["time"] = {"value": _median(seconds), "samples": seconds, "source": clock}
     if isinstance(memory, dict):
         metrics["memory"] = {"value": memory.get("peak_bytes"), "source": memory.get("source")}
@@ -78,7 +74,9 @@ def fields_upgraded(fields: Fields, task: object) -> Fields:
     if energy_j is not None or reason:
         metrics["energy"] = {"value": energy_j, "reason": reason}
     if isinstance(check := detail.get("check"), dict):
-        detail["check"] = {"mathematics": _mathematics(check.get("reference")), **check}
+        word = str(check.get("reference")).split(" ")[0].lower()
+        known = word if word in ("exact", "linformer") else None
+        detail["check"] = {"mathematics": known, **check}
     gone = {"seconds", "energy_j", "energy_reason", *_DETAIL}
     if isinstance(task, str) and isinstance(found := fields.get(task), dict):
         metrics[task] = {"value": found.get("batch"), "source": found.get("how")}
@@ -90,17 +88,7 @@ def fields_upgraded(fields: Fields, task: object) -> Fields:
     return {**rest, "metrics": metrics, "detail": detail}
 
 
-def _of(fields: object, name: str) -> object:
-    return fields.get(name) if isinstance(fields, dict) else None
-
-
 def _median(seconds: object) -> object:
     if isinstance(seconds, list) and all(isinstance(x, int | float) for x in seconds):
         return statistics.median(seconds)
     return seconds
-
-
-def _mathematics(reference: object) -> str | None:
-    """Return in a word what the reference of an earlier linbench computes."""
-    word = str(reference or "").split(" ")[0].lower()
-    return word if word in ("exact", "linformer") else None

@@ -12,41 +12,33 @@ from linbench.stats.interval import Interval
 
 UNCLEAR = "unclear"
 SAME = "same"
-NO_RATIO = "not all values are positive"
-"""Why there is no ratio."""
 
 
 @dataclass(frozen=True)
 class CaseComparison:
-    """One metric of one case in two runs.
-
-    Attributes:
-        case_id: The case, the same in both (that of the first run, where machines are compared).
-        run_id: The second run.
-        key: The configuration there.
-        n: The sequence length.
-        metric: What was measured.
-        ratio: Second over first, with a 95 % interval that takes rounds as independent units; None
-            where not all values are positive.
-        verdict: See `directions` where the interval excludes 1, `same` where both ends are exactly
-            1, else `unclear`.
-        incomparable: Why the two values do not compare, so that there is no interval; else None.
-        first: Typical value in the first run, with its interval.
-        second: Typical value in the second run, with its interval.
-        disturbed: Rounds so slow that they have no weight (see `mark_disturbed`).
-    """
+    """One metric of one case in two runs."""
 
     case_id: str
+    """The case, the same in both (that of the first run, where machines are compared)."""
     run_id: str
+    """The second run."""
     key: Case
+    """The configuration there."""
     n: int
     metric: Metric
     ratio: Interval | None
+    """Second over first, with rounds as independent units; None where not all are positive."""
     verdict: str
+    """One of `directions` where the interval excludes 1, `same` where both ends are exactly 1, else
+    `unclear`."""
     incomparable: str | None
+    """Why the two values do not compare, so that there is no interval."""
     first: Interval
+    """Typical value in the first run."""
     second: Interval
+    """Typical value in the second run."""
     disturbed: int
+    """Rounds so slow that they have no weight (see `mark_disturbed`)."""
 
     @property
     def label(self) -> str:
@@ -57,6 +49,11 @@ class CaseComparison:
 def without_machine(key: Case) -> Case:
     """Return a configuration whatever device it ran on."""
     return key.key("device")
+
+
+def workload(key: Case) -> Case:
+    """Return what was measured, whoever solved it and on whatever device."""
+    return without_machine(key.problem)
 
 
 def compare(first: Run, second: Run, *, machines: bool = False) -> list[CaseComparison]:
@@ -73,13 +70,14 @@ def compare(first: Run, second: Run, *, machines: bool = False) -> list[CaseComp
             whatever device they ran on.
     """
     every = machines or first.fingerprint == second.fingerprint
-    metrics = [one for one in Runs((first, second)).metrics if every or not one.machine_bound]
 
     def place(case_id: str, series: Series) -> Hashable:
         return (without_machine(series.key), *series.sizes) if machines else case_id
 
     found = []
-    for metric in metrics:
+    for metric in Runs((first, second)).metrics:
+        if metric.machine_bound and not every:
+            continue
         theirs = {place(*case): case[1] for case in series_by_case(second, metric.name).items()}
         for case_id, series in series_by_case(first, metric.name).items():
             if other := theirs.get(place(case_id, series)):
@@ -90,12 +88,12 @@ def compare(first: Run, second: Run, *, machines: bool = False) -> list[CaseComp
 def _compared(case_id: str, series: Series, other: Series) -> CaseComparison:
     (n,), metric, readings = series.sizes, other.metric, (*series.readings, *other.readings)
     ratio: Interval | None = None
-    incomparable: str | None = NO_RATIO
-    if all(one.value > 0 for one in readings):
+    incomparable: str | None = "not all values are positive"
+    if all(reading.value > 0 for reading in readings):
         # other keys than the first's: rounds of two runs are no pairs
         after = {-1 - index: value for index, value in other.logs(n).items()}
         ratio, incomparable = intervals.difference(series.logs(n), after).exp(), None
-        sources = sorted({str(one.source) for one in readings})
+        sources = sorted(map(str, series.sources | other.sources))
         # an allocator's count and the resident set are not the same quantity
         if metric.noise == "exact" and len(sources) > 1:
             ratio, incomparable = Interval(ratio.value), f"{' and '.join(sources)} do not compare"
@@ -110,7 +108,7 @@ def _compared(case_id: str, series: Series, other: Series) -> CaseComparison:
         incomparable=incomparable,
         first=series.point(n).value,
         second=other.point(n).value,
-        disturbed=sum(one.disturbed for one in readings),
+        disturbed=sum(reading.disturbed for reading in readings),
     )
 
 
@@ -121,7 +119,7 @@ def directions(metric: Metric) -> tuple[str, str]:
 
 def _verdict(ratio: Interval | None, metric: Metric) -> str:
     less, more = directions(metric)
-    if ratio is None or not ratio.bounded:
+    if ratio is None:
         return UNCLEAR
     if ratio.low == ratio.high == 1.0:
         return SAME
@@ -132,12 +130,12 @@ def to_json(found: list[CaseComparison]) -> list[dict[str, Any]]:
     """Return comparisons in the form of `linbench compare --json`."""
     return [
         {
-            "case_id": one.case_id,
-            "metric": one.metric.name,
-            "ratio": one.ratio.value if one.ratio else None,
-            "ci_low": one.ratio.low if one.ratio else None,
-            "ci_high": one.ratio.high if one.ratio else None,
-            "verdict": one.verdict,
+            "case_id": case.case_id,
+            "metric": case.metric.name,
+            "ratio": case.ratio and case.ratio.value,
+            "ci_low": case.ratio and case.ratio.low,
+            "ci_high": case.ratio and case.ratio.high,
+            "verdict": case.verdict,
         }
-        for one in found
+        for case in found
     ]

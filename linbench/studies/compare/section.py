@@ -1,10 +1,11 @@
 """Several runs in one report: what later ones took over what the first one took."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from linbench import words
-from linbench.report.content import NONE, Cell, Quantity, Section, Sentence, Table
+from linbench.report.content import NONE, Cell, Quantity, Section, Sentence, Table, whole
 from linbench.run.case import Case
 from linbench.run.metrics import Metric
 from linbench.run.record import Header
@@ -17,15 +18,17 @@ from linbench.studies.compare.cases import (
     compare,
     directions,
     without_machine,
+    workload,
 )
 from linbench.studies.conditions import machine
 from linbench.studies.labels import label_of, wording
-from linbench.studies.scaling.analyse import Answer, Scaling, analyse
+from linbench.studies.scaling.analyse import Answer, analyse
+from linbench.studies.scaling.exponent import Exponent
 
 _MOST = 3  # later runs that have a sentence each in the summary
 _CAUTION = (
     "Intervals of ratios between runs do not cover what changes from one sitting at a machine to "
-    "the next, and 1 in 20 leaves out 1 by chance."
+    "the next, and 1 in 20 excludes 1 by chance."
 )
 _NO_DIFFERENCE = "no clear difference"
 _ONE_ROUND = "only one round, so no interval,"
@@ -35,70 +38,63 @@ _NO_RATIO = "without a ratio (not all values are positive)"
 
 @dataclass(frozen=True)
 class RunComparison:
-    """A run beside the first one.
-
-    Attributes:
-        run_id: Its name.
-        elsewhere: How its machine or device differs from the first run's; None where neither does.
-        cases: The cases that both measured.
-    """
+    """A run beside the first one, with the cases that both measured."""
 
     run_id: str
     elsewhere: str | None
+    """How its machine or device differs from the first run's."""
     cases: tuple[CaseComparison, ...]
 
 
 def compared(runs: Runs) -> list[RunComparison]:
-    """Hold each later run against the first; there are none where there is only one run."""
-    first = runs.runs[0]
+    """Compare each later run with the first; there are none where there is only one run."""
+    first, *later = runs.runs
     return [
         RunComparison(
             run.run_id,
             _elsewhere(first.header, run.header),
             tuple(compare(first, run, machines=True)),
         )
-        for run in runs.runs[1:]
+        for run in later
     ]
 
 
 def _elsewhere(first: Header, other: Header) -> str | None:
     if first.machine.fingerprint == other.machine.fingerprint and first.device == other.device:
         return None
-    return f"{_where(other)} against {_where(first)}"
-
-
-def _where(header: Header) -> str:
-    name = header.measured_on or header.device or "an unnamed machine"
-    return f"{name} ({header.machine.fingerprint})"
+    there, here = (
+        f"{header.measured_on or header.device or 'an unnamed machine'} "
+        f"({header.machine.fingerprint})"
+        for header in (other, first)
+    )
+    return f"{there} against {here}"
 
 
 def summary(runs: Runs) -> list[Sentence]:
     """Return who is better by what on which cases, for the latest run only if there are many."""
     base, later = runs.runs[0].run_id, runs.once(compared)
-    said = [_sentence(base, one) for one in later]
+    said = [_sentence(base, run) for run in later]
     if len(said) > _MOST:
-        many = f"{len(said)} later runs are held against `{base}` in the table of cases."
+        many = f"{len(said)} later runs are compared with `{base}` in the table of cases."
         said = [f"{many} The latest: {said[-1]}"]
-    if any(one.cases for one in later):
+    if any(run.cases for run in later):
         said.append(_CAUTION)
     return [Sentence(text) for text in said]
 
 
-def _sentence(base: str, one: RunComparison) -> str:
-    if not one.cases:
-        return f"`{one.run_id}` and `{base}` measured no case in common."
-    where = (
-        f"**different machines** ({one.elsewhere}; ratios of time compare the machines)"
-        if one.elsewhere
-        else "the same machine"
-    )
-    shared = {(case.key, case.n) for case in one.cases}
-    head = f"`{one.run_id}` against `{base}`, {where}, {words.plural(len(shared), 'case')} in both."
-    if {_kind(case) for case in one.cases} <= {SAME, _NO_DIFFERENCE}:
+def _sentence(base: str, run: RunComparison) -> str:
+    if not run.cases:
+        return f"`{run.run_id}` and `{base}` measured no case in common."
+    where = "the same machine"
+    if run.elsewhere:
+        where = f"**different machines** ({run.elsewhere}; ratios of time compare the machines)"
+    shared = words.plural(len({(case.key, case.n) for case in run.cases}), "case")
+    head = f"`{run.run_id}` against `{base}`, {where}, {shared} in both."
+    if {_kind(case) for case in run.cases} <= {SAME, _NO_DIFFERENCE}:
         return f"{head} Nothing differs beyond the intervals."
-    metrics: dict[Metric, list[CaseComparison]] = {}
-    for case in one.cases:
-        metrics.setdefault(case.metric, []).append(case)
+    metrics: dict[Metric, list[CaseComparison]] = defaultdict(list)
+    for case in run.cases:
+        metrics[case.metric].append(case)
     return " ".join([head, *(_tally(metric, own) for metric, own in metrics.items())])
 
 
@@ -125,15 +121,13 @@ def _kind(case: CaseComparison) -> str:
     return _NO_DIFFERENCE if case.ratio.bounded else _ONE_ROUND
 
 
-def _extremes(some: Sequence[CaseComparison]) -> str:
-    pairs = sorted(
-        ((case.ratio, case.label) for case in some if case.ratio), key=lambda pair: pair[0].value
-    )
-    written = [words.ratio(ratio) for ratio, _ in pairs]
-    if len(pairs) > 1 and len(set(written)) == 1:
-        return f"ratio {written[0]} in all"
-    said = [f"{text} of {label}" for text, (_, label) in zip(written, pairs, strict=True)]
-    return f"ratio {' to '.join([said[0], said[-1]]) if len(said) > 2 else ', '.join(said)}"
+def _extremes(cases: Sequence[CaseComparison]) -> str:
+    pairs = [(case.ratio, case.label) for case in cases if case.ratio]
+    pairs.sort(key=lambda pair: pair[0].value)
+    if len(pairs) > 1 and len({words.ratio(ratio) for ratio, _ in pairs}) == 1:
+        return f"ratio {words.ratio(pairs[0][0])} in all"
+    said = [f"{words.ratio(ratio)} of {label}" for ratio, label in pairs]
+    return f"ratio {f'{said[0]} to {said[-1]}' if len(said) > 2 else ', '.join(said)}"
 
 
 def sections(runs: Runs) -> list[Section]:
@@ -141,104 +135,105 @@ def sections(runs: Runs) -> list[Section]:
     if len(runs.runs) < 2:
         return []
     base, later, answer = runs.runs[0].run_id, runs.once(compared), runs.once(analyse)
-    cases = [case for one in later for case in one.cases]
-    tables = (_cases(base, later, answer), _exponents(runs, answer), _differences(runs.headers))
+    cases = [case for run in later for case in run.cases]
     said = [sentence.text for sentence in summary(runs)]
+    if cases:
+        said.append(
+            f"Ratios are a later run's values over those of `{base}`; below 1 it has less. Runs "
+            "were not made at the same time, so that their rounds are no pairs: intervals are "
+            "those of two independent groups of rounds."
+        )
+    if cases and any(run.elsewhere for run in later):
+        said.append(
+            "Times of different machines say which machine is faster at this, not whether code got "
+            "better or worse. Each run was fitted on its own."
+        )
+    given = [run.run_id for run in runs.runs]
+    series = sorted(answer.series, key=lambda one: given.index(one.run_id))
+    tables = (_cases(base, later, answer), _exponents(runs, answer), _differences(runs.headers))
     return [
         Section(
             title="Runs compared",
-            sentences=(*said, *(_notes(base, later) if cases else ())),
-            figures=tuple(overlays.figures(base, cases, answer.series)),
+            sentences=tuple(said),
+            figures=tuple(overlays.figures(base, cases, series)),
             tables=tuple(table for table in tables if table.rows),
         )
     ]
 
 
-def _notes(base: str, later: Sequence[RunComparison]) -> Iterator[str]:
-    yield (
-        f"Ratios are a later run's values over those of `{base}`; below 1 it has less. Runs were "
-        "not made at the same time, so that their rounds are no pairs: intervals are those of two "
-        "independent groups of rounds."
-    )
-    if any(one.elsewhere for one in later):
-        yield (
-            "Times of different machines say which machine is faster at this, not whether code got "
-            "better or worse. Each run was fitted on its own."
-        )
-
-
 def _cases(base: str, later: Sequence[RunComparison], answer: Answer) -> Table:
     order = {(one.run_id, one.metric.name, one.key): i for i, one in enumerate(answer.series)}
-    found = [
-        (one, case)
-        for one in later
-        for case in sorted(
-            one.cases, key=lambda case: (order[case.run_id, case.metric.name, case.key], case.n)
-        )
-    ]
+
+    def place(case: CaseComparison) -> tuple[int, int]:
+        series = (case.run_id, case.metric.name, case.key)
+        return order.get(series, len(order)), case.n  # cases without n are in no series along it
+
+    found = [(run, case) for run in later for case in sorted(run.cases, key=place)]
     keys = [case.key for _, case in found]
     several, shapes = len(later) > 1, _shapes(keys)
     rows = tuple(
         (
-            *((one.run_id,) if several else ()),
+            *([run.run_id] if several else []),
             label_of(case.key, keys),
             *shapes.get(case.key, ()),
-            Quantity(case.n, text=str(case.n)),
+            whole(case.n),
             case.metric.name,
             Quantity.of(case.first, case.metric.unit),
             Quantity.of(case.second, case.metric.unit),
             Quantity.of(case.ratio, words.RATIO),
             case.verdict
-            + (" (another machine)" if one.elsewhere and case.metric.machine_bound else "")
+            + (" (another machine)" if run.elsewhere and case.metric.machine_bound else "")
             + (f" ({case.incomparable})" if case.incomparable else ""),
         )
-        for one, case in found
+        for run, case in found
+    )
+    first, second = (["run"], "later run") if several else ([], later[0].run_id)
+    columns = (
+        *first,
+        "series",
+        *(["at"] if shapes else []),
+        "n",
+        "metric",
+        base,
+        second,
+        "ratio",
+        "verdict",
     )
     return Table(
         "Cases of the first and a later run" if several else "Cases of both runs",
-        (
-            *(("run",) if several else ()),
-            "series",
-            *(("at",) if shapes else ()),
-            "n",
-            "metric",
-            base,
-            "later run" if several else later[0].run_id,
-            "ratio",
-            "verdict",
-        ),
+        columns,
         rows,
-        "Verdicts rest on the interval of the ratio alone: unclear where it holds 1 or there is "
+        "Verdicts rest on the interval of the ratio alone: unclear where it includes 1 or there is "
         "none, same where it is 1 exactly.",
         folded=len(rows) > 12,
     )
 
 
-def _shapes(keys: Sequence[Case]) -> dict[Case, tuple[str, ...]]:
+def _shapes(keys: Sequence[Case]) -> dict[Case, list[str]]:
     """Return the cell that tells the problem of each configuration; nothing where there is one."""
-    shapes = {key: overlays.workload(key).problem_label for key in keys}
+    shapes = {key: workload(key).problem_label for key in keys}
     several = len(set(shapes.values())) > 1
-    return {key: (shape,) for key, shape in shapes.items()} if several else {}
+    return {key: [shape] for key, shape in shapes.items()} if several else {}
 
 
 def _exponents(runs: Runs, answer: Answer) -> Table:
     """Return the exponents of each series side by side, a column per run."""
-    found: dict[tuple[Case, Metric], dict[str, Scaling]] = {}
-    for one in answer.scalings:
-        place = without_machine(one.series.key), one.series.metric
-        found.setdefault(place, {})[one.series.run_id] = one
+    found: dict[tuple[Case, Metric], dict[str, Cell]] = defaultdict(dict)
+    for scaling in answer.scalings:
+        place = without_machine(scaling.series.key), scaling.series.metric
+        found[place][scaling.series.run_id] = _exponent(scaling.exponent)
     shared = {place: own for place, own in found.items() if len(own) > 1}
     keys = [key for key, _ in shared]
     shapes, names = _shapes(keys), [run.run_id for run in runs.runs]
     return Table(
         "Exponents side by side",
-        ("series", *(("at",) if shapes else ()), "metric", *names),
+        ("series", *(["at"] if shapes else []), "metric", *names),
         tuple(
             (
                 label_of(key, keys),
                 *shapes.get(key, ()),
                 metric.name,
-                *(_exponent(own.get(name)) for name in names),
+                *(own.get(name, NONE) for name in names),
             )
             for (key, metric), own in shared.items()
         ),
@@ -247,11 +242,11 @@ def _exponents(runs: Runs, answer: Answer) -> Table:
     )
 
 
-def _exponent(one: Scaling | None) -> Cell:
-    if one is None or one.exponent.slope is None:
+def _exponent(found: Exponent) -> Cell:
+    if found.slope is None:
         return NONE
-    first, last = (words.tokens(n) for n in (one.exponent.sizes[0], one.exponent.sizes[-1]))
-    return Quantity.of(one.exponent.slope, words.EXPONENT, f"(n = {first} to {last})")
+    first, last = (words.tokens(found.sizes[i]) for i in (0, -1))
+    return Quantity.of(found.slope, words.EXPONENT, f"(n = {first} to {last})")
 
 
 def _differences(headers: Sequence[Header]) -> Table:

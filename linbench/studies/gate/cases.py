@@ -1,12 +1,12 @@
 """Runs -> what each case measured, and what became of cases that one run did not measure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from linbench.run.case import Case
 from linbench.run.metrics import KNOWN, NOISY_SOURCES, Metric
-from linbench.run.record import Record
+from linbench.run.record import Detail, Record, Status
 from linbench.run.runs import Reading, Run, Series, series_of
 from linbench.studies.gate.findings import (
     OPERATIONS,
@@ -19,59 +19,22 @@ from linbench.studies.gate.findings import (
 )
 
 INCORRECT = ("error", "incorrect")
+# a case that was skipped after some rounds, when the budget ended, has been measured
+_WORST_FIRST = (*INCORRECT, "oom", "timeout", "ok", "skipped")
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One case of one run.
+    """One case of one run: its worst status with the reason, and what was measured at this one n.
 
-    Attributes:
-        case: What was measured.
-        status: `ok` where it was measured and never failed, else the worst status.
-        reason: Why it is not ok.
-        records: The last record of each round that is ok, by round.
-        series: What was measured of each metric, weights and operations among them, at this one n.
+    The records are the last of each round that is ok; weights and operations have series, too.
     """
 
     case: Case
-    status: str
+    status: Status
     reason: str
     records: Mapping[int, Record]
     series: Mapping[str, Series]
-
-    @property
-    def label(self) -> str:
-        """Its configuration in words, with n."""
-        return self.case.title
-
-    @property
-    def threads(self) -> int | None:
-        """Threads of an operation; None where they are not known."""
-        timings = (record.detail.timing for record in self.records.values())
-        return _last(timing.threads for timing in timings if timing)
-
-    @property
-    def weights_bytes(self) -> int | None:
-        """Parameters and buffers; None where they are not known."""
-        memories = (record.detail.memory for record in self.records.values())
-        return _last(memory.weights_bytes for memory in memories if memory)
-
-    @property
-    def operations(self) -> int | None:
-        """Counted operations; None where there are no counts."""
-        counts = (record.detail.costs for record in self.records.values())
-        return _last(count.flops for count in counts if count)
-
-    def limit_bytes(self, metric: str) -> int | None:
-        """Return the memory that a metric was found under; None where it had no limit."""
-        extras = (record.detail.model_extra or {} for record in self.records.values())
-        found = (extra.get(metric) for extra in extras)
-        return _last(one.get("limit_bytes") for one in found if isinstance(one, Mapping))
-
-
-def _last(values: Iterable[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return known[-1] if known else None
 
 
 def cases_of(run: Run) -> dict[str, Measured]:
@@ -80,40 +43,44 @@ def cases_of(run: Run) -> dict[str, Measured]:
 
 
 def _measured(run: Run, records: list[Record]) -> Measured:
-    by_status = {record.status: record.reason for record in records}
+    case = records[0].case
     ok = {record.round: record for record in records if record.status == "ok"}
-    # a case that was skipped after some rounds, when the budget ended, has been measured
-    ranked = (*INCORRECT, "oom", "timeout", *(("ok", "skipped") if ok else ("skipped",)))
-    status = next(status for status in ranked if status in by_status)
-    measured = Measured(records[0].case, status, by_status[status] or "", ok, {})
     own = replace(run, records=tuple(records))
-    names = dict.fromkeys(name for record in ok.values() for name in record.metrics)
-    found = {name: _series(own, measured, run.header.metric(name)) for name in names}
-    for metric, count in ((WEIGHTS, measured.weights_bytes), (OPERATIONS, measured.operations)):
-        found[metric.name] = None if count is None else _counted(own, measured, metric, count)
-    series = {name: one for name, one in found.items() if one is not None}
-    return replace(measured, series=series)
+    series: dict[str, Series] = {}
+
+    def count(metric: Metric, value: int | None) -> None:
+        if value is not None:
+            reading = Reading(case.seq or 0, 0, value, 0, None)
+            key = case.key("seq", "seed")
+            series[metric.name] = Series(run.run_id, run.fingerprint, key, metric, (reading,))
+
+    for name in dict.fromkeys(name for record in ok.values() for name in record.metrics):
+        metric = run.header.metric(name)
+        found = [record.metrics[name] for record in ok.values() if name in record.metrics]
+        zero = any(one.value == 0 and one.source not in NOISY_SOURCES for one in found)
+        if with_logs := series_of(own, name):
+            series[name] = with_logs[0]
+        elif zero and metric.noise == "exact":
+            count(metric, 0)
+    count(WEIGHTS, known(ok, lambda d: d.memory.weights_bytes if d.memory else None))
+    count(OPERATIONS, known(ok, lambda d: d.costs.flops if d.costs else None))
+    worst = worst_of(records)
+    return Measured(case, worst.status, worst.reason or "", ok, series)
 
 
-def _series(run: Run, measured: Measured, metric: Metric) -> Series | None:
-    """Return what was measured of a metric; a count of 0, too, which has no logarithm."""
-    found = series_of(run, metric.name)
-    if found:
-        return found[0]
-    values = [
-        record.metrics[metric.name]
-        for record in measured.records.values()
-        if metric.name in record.metrics
-    ]
-    counted = metric.noise == "exact" and not {one.source for one in values} & set(NOISY_SOURCES)
-    none_at_all = counted and any(one.value == 0 for one in values)
-    return _counted(run, measured, metric, 0) if none_at_all else None
+def worst_of(records: Iterable[Record]) -> Record:
+    """Return the record that says what became of a case: `ok` if it was measured and never failed.
+
+    Of records with the same status it is the last.
+    """
+    by_status = {record.status: record for record in records}
+    return min(by_status.values(), key=lambda record: _WORST_FIRST.index(record.status))
 
 
-def _counted(run: Run, measured: Measured, metric: Metric, value: int) -> Series:
-    n = measured.case.seq or 0
-    key = measured.case.key("seq", "seed")
-    return Series(run.run_id, run.fingerprint, key, metric, (Reading(n, 0, value, 0, None),))
+def known(records: Mapping[int, Record], find: Callable[[Detail], int | None]) -> int | None:
+    """Return what the last of a case's rounds to know it says."""
+    values = [find(record.detail) for record in records.values()]
+    return next((value for value in reversed(values) if value is not None), None)
 
 
 @dataclass(frozen=True)
@@ -124,17 +91,16 @@ class Pair:
     candidate: Run
     limits: Limits
     paired: bool
-    merged: bool
+
+    @property
+    def merged(self) -> bool:
+        """Whether each round of the baseline is a whole run (`linbench.studies.gate.merge`)."""
+        return bool(self.baseline.header.merged)
 
     @cached_property
-    def before(self) -> dict[str, Measured]:
-        """What each case of the baseline measured."""
-        return cases_of(self.baseline)
-
-    @cached_property
-    def after(self) -> dict[str, Measured]:
-        """What each case of the candidate measured."""
-        return cases_of(self.candidate)
+    def both(self) -> tuple[dict[str, Measured], dict[str, Measured]]:
+        """What each case measured, in the baseline and in the candidate."""
+        return cases_of(self.baseline), cases_of(self.candidate)
 
     @property
     def same_machine(self) -> bool:
@@ -144,13 +110,9 @@ class Pair:
     @cached_property
     def shared(self) -> list[str]:
         """The cases that were measured in both, in the order of the candidate."""
-        return [
-            case_id
-            for case_id, new in self.after.items()
-            if new.status == "ok"
-            and (old := self.before.get(case_id)) is not None
-            and old.status == "ok"
-        ]
+        before, after = self.both
+        common = [case_id for case_id in after if case_id in before]
+        return [i for i in common if before[i].status == after[i].status == "ok"]
 
     @cached_property
     def metrics(self) -> list[Metric]:
@@ -158,23 +120,26 @@ class Pair:
         found = {
             name: series.metric
             for case_id in self.shared
-            for measured in (self.before[case_id], self.after[case_id])
-            for name, series in measured.series.items()
+            for cases in self.both
+            for name, series in cases[case_id].series.items()
         }
-        order = [*KNOWN, *(name for name in found if name not in KNOWN)]
-        return [found[name] for name in order if name in found and self._asked(name)]
+        asked = {name: metric for name, metric in found.items() if self.limits.asks(name)}
+        return [asked[name] for name in {**KNOWN, **asked} if name in asked]
 
-    def _asked(self, name: str) -> bool:
-        return self.limits.asks(name, *(("memory",) if name == WEIGHTS.name else ()))
+    def is_relative(self, metric: Metric) -> bool:
+        """Whether a metric compares only as a multiple of the anchor's, as the machines differ."""
+        return metric.machine_bound and not self.same_machine
 
-    def has(self, cases: Mapping[str, Measured], metric: Metric) -> bool:
-        """Whether any case of a run that both measured has a metric."""
-        return any(metric.name in cases[case_id].series for case_id in self.shared)
+    def is_anchor(self, case_id: str) -> bool:
+        """Whether a case is of the implementation (or whole configuration) that is the anchor."""
+        case = self.both[1][case_id].case
+        return self.limits.anchor in (case.impl, case.label)
 
     def finding(self, case_id: str, metric: str, detail: str = "") -> Finding:
         """Return a finding on one case that waits for its verdict."""
-        measured = self.after.get(case_id) or self.before[case_id]
-        return Finding(case_id, measured.label, measured.case.problem_words, metric, detail=detail)
+        before, after = self.both
+        case = (after.get(case_id) or before[case_id]).case
+        return Finding(case_id, case.title, case.problem_words, metric, detail=detail)
 
 
 def statuses(pair: Pair) -> tuple[list[Finding], list[CaseNote]]:
@@ -184,17 +149,17 @@ def statuses(pair: Pair) -> tuple[list[Finding], list[CaseNote]]:
         A finding for each case that got worse, and notes on those that cannot be compared.
     """
     worse, notes = [], []
-    for case_id in dict.fromkeys([*pair.before, *pair.after]):
-        old, new = pair.before.get(case_id), pair.after.get(case_id)
-        was, now = (old.status if old else "absent"), (new.status if new else "absent")
-        reason = (new and new.reason) or (old and old.reason)
+    before, after = pair.both
+    for case_id in before | after:
+        found = [cases.get(case_id) for cases in pair.both]
+        was, now = (one.status if one else "absent" for one in found)
+        reason = next((one.reason for one in reversed(found) if one and one.reason), None)
         said = f"{was} → {now}" + (f": {reason}" if reason else "")
-        verdict = _worse(was, now, same_machine=pair.same_machine)
         finding = pair.finding(case_id, "status", said)
-        if verdict == "regression":
-            worse.append(replace(finding, verdict=verdict))
-        elif verdict:
-            worse.append(replace(finding, detail=f"{said}; the machines differ"))
+        verdict = _worse(was, now, same_machine=pair.same_machine)
+        if verdict:
+            more = "; the machines differ" if verdict == "inconclusive" else ""
+            worse.append(replace(finding, verdict=verdict, detail=said + more))
         elif pair.paired and was in INCORRECT:
             # measured just now: more likely its checkout lacks something than that it was broken
             detail = f"{said}; the reference does not work here, so that nothing is compared"
@@ -202,14 +167,10 @@ def statuses(pair: Pair) -> tuple[list[Finding], list[CaseNote]]:
         elif was == "absent":
             notes.append(CaseNote(case_id, finding.label, "new", now))
         elif was != "ok":
-            notes.append(CaseNote(case_id, finding.label, _kind(was, now), said))
+            unmeasured = {was, now} & {"skipped", "absent"}
+            kind: Kind = "not measured" if unmeasured else "failed in both"
+            notes.append(CaseNote(case_id, finding.label, "mended" if now == "ok" else kind, said))
     return worse, notes
-
-
-def _kind(was: str, now: str) -> Kind:
-    if now == "ok":
-        return "mended"
-    return "not measured" if {was, now} & {"skipped", "absent"} else "failed in both"
 
 
 def _worse(was: str, now: str, *, same_machine: bool) -> Verdict | None:

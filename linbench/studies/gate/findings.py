@@ -16,6 +16,7 @@ from linbench.words import COUNT
 Verdict = Literal["pass", "regression", "inconclusive"]
 Kind = Literal["new", "mended", "failed in both", "not measured"]
 _ORDER: tuple[Verdict, ...] = ("regression", "inconclusive", "pass")
+_OF_CLAIMS: dict[str, Verdict] = {"holds": "pass", "fails": "regression"}
 
 ALPHA = 0.01
 
@@ -63,9 +64,10 @@ class Limits:
                     "pass what is at most 10 % worse"
                 )
 
-    def asks(self, *names: str) -> bool:
-        """Whether any of some names is to be compared."""
-        return self.metrics is None or not set(names).isdisjoint(self.metrics)
+    def asks(self, name: str) -> bool:
+        """Whether something is to be compared; the weights are where memory is."""
+        with_memory = name == WEIGHTS.name and MEMORY.name in (self.metrics or ())
+        return self.metrics is None or name in self.metrics or with_memory
 
     def of(self, metric: Metric) -> float:
         """Return how many times as bad a metric may be."""
@@ -90,13 +92,8 @@ class Finding:
         metric: What is compared: a metric, `weights`, `operations`, `exponent`, `growth`, `status`.
         verdict: `regression` where the whole interval lies beyond the limit, `pass` where none of
             it does, else `inconclusive`.
-        ratio: Candidate over baseline with its interval; None where there is none. Of exponents it
-            is that of the growth per doubling of n: 2 to the power of the difference.
+        ratio: Candidate over baseline; of exponents that of the growth per doubling of n.
         limit: The ratio that still passes: the largest, or the smallest of what is better `more`.
-        baseline: Typical value in the baseline.
-        candidate: Typical value in the candidate.
-        unit: Their unit, see `linbench.words`.
-        better: Whether less or more is better.
         improved: Whether the candidate is significantly better.
         detail: What else there is to say, in a clause.
     """
@@ -117,7 +114,7 @@ class Finding:
 
     @property
     def of_case(self) -> bool:
-        """Whether it compares values of one case, which more rounds would tell better."""
+        """Whether it compares values of one case, of which more rounds would say more."""
         return self.metric not in (EXPONENT, "growth", "status")
 
 
@@ -125,10 +122,8 @@ class Finding:
 class Pending:
     """A finding that waits for its interval.
 
-    Attributes:
-        finding: What is known of it.
-        estimate: The log of how many times as bad the candidate is; None where it is not known.
-        limit: How many times as bad it may be.
+    The estimate is the log of how many times as bad the candidate is, None where it is not known;
+    the limit how many times as bad it may be.
     """
 
     finding: Finding
@@ -154,11 +149,9 @@ class Gate:
         verdict: The worst of the findings; `inconclusive` where nothing was compared.
         findings: What decides, the worst first.
         undecided_exponents: Exponents whose intervals hold their limit; they do not decide.
-        cases: Cases that are reported but not compared.
         notes: What a reader must know of how it was compared, each a sentence.
         same_machine: Whether times were compared directly.
         alpha: The chance of any false regression, and of a false pass.
-        assertions: What became of claims about the candidate.
     """
 
     verdict: Verdict
@@ -173,7 +166,7 @@ class Gate:
     @property
     def undecided(self) -> tuple[str, ...]:
         """The ids of cases that more rounds may decide."""
-        found = (one.case_id for one in self.of("inconclusive") if one.of_case)
+        found = (finding.case_id for finding in self.of("inconclusive") if finding.of_case)
         return tuple(dict.fromkeys(found))
 
     def of(self, verdict: Verdict) -> tuple[Finding, ...]:
@@ -183,14 +176,13 @@ class Gate:
 
 def verdict_of(decision: Decision) -> Verdict:
     """Return what an assertion counts as: one that fails is a regression."""
-    found: dict[str, Verdict] = {"holds": "pass", "fails": "regression"}
-    return found.get(decision.outcome, "inconclusive")
+    return _OF_CLAIMS.get(decision.outcome, "inconclusive")
 
 
 def with_assertions(gate: Gate, decisions: Sequence[Decision]) -> Gate:
     """Return a gate that claims decide too."""
-    verdicts = [verdict_of(decision) for decision in decisions]
-    return replace(gate, assertions=tuple(decisions), verdict=worst([gate.verdict, *verdicts]))
+    verdict = worst([gate.verdict, *map(verdict_of, decisions)])
+    return replace(gate, assertions=tuple(decisions), verdict=verdict)
 
 
 def severity(finding: Finding) -> tuple[int, float]:
@@ -204,9 +196,7 @@ def severity(finding: Finding) -> tuple[int, float]:
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
     """Return the worst of some verdicts; `inconclusive` for none."""
-    if "regression" in verdicts:
-        return "regression"
-    return "pass" if verdicts and set(verdicts) == {"pass"} else "inconclusive"
+    return min(verdicts, key=_ORDER.index, default="inconclusive")
 
 
 def to_json(gate: Gate) -> dict[str, Any]:
@@ -215,20 +205,15 @@ def to_json(gate: Gate) -> dict[str, Any]:
         "verdict": gate.verdict,
         "same_machine": gate.same_machine,
         "alpha": gate.alpha,
-        "comparisons": [_finding_json(finding) for finding in gate.findings],
-        "undecided_exponents": [_finding_json(finding) for finding in gate.undecided_exponents],
-        "cases": [asdict(case) for case in gate.cases],
-        "notes": list(gate.notes),
-        "assertions": [assertions.to_json(decision) for decision in gate.assertions],
+        "comparisons": [*map(_finding_json, gate.findings)],
+        "undecided_exponents": [*map(_finding_json, gate.undecided_exponents)],
+        "cases": [*map(asdict, gate.cases)],
+        "notes": [*gate.notes],
+        "assertions": [*map(assertions.to_json, gate.assertions)],
     }
 
 
 def _finding_json(finding: Finding) -> dict[str, Any]:
-    ratio = finding.ratio
-    return {
-        **asdict(finding),
-        "at": ", ".join(finding.at),
-        "ratio": ratio.value if ratio else None,
-        "ci_low": ratio.low if ratio else None,
-        "ci_high": ratio.high if ratio else None,
-    }
+    value, low, high = asdict(finding.ratio).values() if finding.ratio else (None, None, None)
+    ratio = {"ratio": value, "ci_low": low, "ci_high": high}
+    return {**asdict(finding), "at": ", ".join(finding.at), **ratio}

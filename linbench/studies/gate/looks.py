@@ -27,32 +27,29 @@ class Looks:
     Attributes:
         limits: How much worse the candidate may be.
         looks: After how many rounds to judge.
-        alpha: The chance of any wrong decision in all.
         decided: What earlier looks decided, by case and metric.
     """
 
     limits: Limits
     looks: tuple[int, ...]
-    alpha: float = ALPHA
     decided: dict[tuple[str, str], Finding] = field(default_factory=dict)
 
     def judge(self, reference: Run, candidate: Run) -> Gate:
         """Judge what has been measured so far; what an earlier look decided stays decided."""
-        alpha = self.alpha / len(self.looks)
+        alpha = ALPHA / len(self.looks)
         now = judge(reference, candidate, self.limits, paired=True, alpha=alpha)
         for finding in now.findings:
             if finding.verdict != "inconclusive":
                 self.decided.setdefault((finding.case_id, finding.metric), finding)
-        still_open = [one for one in now.findings if not self._knows(one)]
         # also what this look no longer lists: a case that failed since stays the regression it was
-        findings = sorted([*self.decided.values(), *still_open], key=severity)
+        findings = sorted([*self.decided.values(), *self._open(now.findings)], key=severity)
         return replace(
             now,
             findings=tuple(findings),
-            undecided_exponents=tuple(f for f in now.undecided_exponents if not self._knows(f)),
+            undecided_exponents=self._open(now.undecided_exponents),
             verdict=worst([finding.verdict for finding in findings]),
-            alpha=self.alpha,
+            alpha=ALPHA,
         )
 
-    def _knows(self, finding: Finding) -> bool:
-        return (finding.case_id, finding.metric) in self.decided
+    def _open(self, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+        return tuple(f for f in findings if (f.case_id, f.metric) not in self.decided)

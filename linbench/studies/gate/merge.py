@@ -14,6 +14,7 @@ from linbench.errors import UsageError
 from linbench.run.metrics import MEMORY, Measurement
 from linbench.run.record import Header, Record
 from linbench.run.runs import Run
+from linbench.studies.gate.cases import worst_of
 
 
 def merge(runs: Mapping[str, Run], name: str) -> Run:
@@ -25,20 +26,18 @@ def merge(runs: Mapping[str, Run], name: str) -> Run:
         runs: What to merge, at least one, each with how to name it.
         name: The name of the baseline.
 
-    Returns:
-        The baseline.
-
     Raises:
         UsageError: a run is there twice, machines or cases differ, or a case failed in some only.
     """
     _check(runs)
-    found = list(runs.values())
-    if len(found) == 1:
-        header = found[0].header.model_copy(update={"run_id": name})
-        return Run(header, found[0].records)
+    headers = [run.header for run in runs.values()]
+    latest = max(headers, key=lambda header: header.created)
+    if len(runs) == 1:
+        (run,) = runs.values()
+        return Run(latest.model_copy(update={"run_id": name}), run.records)
     sources: list[dict[str, Any]] = []
     records: list[Record] = []
-    for run in found:
+    for run in runs.values():
         offset, merged = len(sources), run.header.merged
         sources += merged or [_source(run.header)]
         for rounds in _rounds(run).values():
@@ -46,17 +45,53 @@ def merge(runs: Mapping[str, Run], name: str) -> Run:
                 records += [r.model_copy(update={"round": offset + r.round}) for r in rounds]
             else:
                 records.append(_as_one(rounds, offset, run.header))
-    latest = max((run.header for run in found), key=lambda header: header.created)
-    metrics = {metric.name: metric for run in found for metric in run.header.metrics}
-    metrics |= {metric.name: metric for metric in latest.metrics}
+    metrics = {metric.name: metric for header in (*headers, latest) for metric in header.metrics}
     update = {"run_id": name, "merged": sources, "metrics": [*metrics.values()]}
     return Run(latest.model_copy(update=update), tuple(records))
 
 
-def status_of(rounds: Sequence[Record]) -> str:
-    """Return `ok` where a case was measured and never failed, else how it failed."""
-    failed = [record.status for record in rounds if record.status not in ("ok", "skipped")]
-    return failed[0] if failed else max((r.status for r in rounds), key=lambda s: s == "ok")
+def there_twice(name: str) -> UsageError:
+    """Return what to say of a run that is to count twice."""
+    return UsageError(
+        f"run '{name}' is there twice, expected each run once; a run that counts twice decides "
+        "alone"
+    )
+
+
+def _check(runs: Mapping[str, Run]) -> None:
+    first, *names = runs
+    for i, name in enumerate(names, 1):
+        if any(runs[name].records == runs[other].records for other in [*runs][:i]):
+            raise there_twice(name)
+        here, there = runs[name].fingerprint, runs[first].fingerprint
+        if here != there:
+            raise UsageError(
+                f"run '{name}' is of machine {here}, run '{first}' of {there}; a baseline "
+                "is of one machine: merge only its runs"
+            )
+    expected, *others = (
+        {case_id: worst_of(rounds).status for case_id, rounds in _rounds(run).items()}
+        for run in runs.values()
+    )
+    for name, own in zip(names, others, strict=True):
+        for case_id in expected | own:
+            was, now = expected.get(case_id), own.get(case_id)
+            if was is None or now is None:
+                raise UsageError(
+                    f"case '{case_id}' is not in run '{name if now is None else first}', but in "
+                    "others; sweep the same suite for all of them"
+                )
+            if was != now:
+                raise UsageError(
+                    f"case '{case_id}' is '{was}' in run '{first}' and '{now}' in run '{name}'; "
+                    "leave out the run that went wrong, or sweep again"
+                )
+
+
+def _source(header: Header) -> dict[str, Any]:
+    """Return where the numbers of a run come from."""
+    own = {"run_id", "created", "linbench", "argv", "git", "code"}
+    return {**header.model_dump(mode="json", include=own), "torch": header.machine.torch}
 
 
 def _rounds(run: Run) -> dict[str, list[Record]]:
@@ -67,10 +102,10 @@ def _rounds(run: Run) -> dict[str, list[Record]]:
 
 def _as_one(rounds: list[Record], number: int, header: Header) -> Record:
     """Return the rounds of a case in one run as one record."""
+    worst = worst_of(rounds)
+    if worst.status != "ok":
+        return worst.model_copy(update={"round": number})
     ok = [record for record in rounds if record.status == "ok"]
-    if status_of(rounds) != "ok":
-        failed = next(record for record in rounds if record.status == status_of(rounds))
-        return failed.model_copy(update={"round": number})
     names = dict.fromkeys(name for record in ok for name in record.metrics)
     durations = [record.duration_s for record in ok if record.duration_s is not None]
     # details tell where memory went, so that they are those of the round with the median peak
@@ -90,60 +125,11 @@ def _as_one(rounds: list[Record], number: int, header: Header) -> Record:
 def _typical(records: Sequence[Record], name: str, header: Header) -> Measurement:
     """Return what the rounds of a case gave for a metric: their median, and their values."""
     found = [record.metrics[name] for record in records if name in record.metrics]
-    values = [one.value for one in found if one.value is not None]
-    if not values:
+    known = {one.value: one for one in reversed(found) if one.value is not None}
+    if not known:
         return found[-1]
+    values = [one.value for one in found if one.value is not None]
     exact = header.metric(name).noise == "exact"  # a mean of two counts would be no count
-    value = (statistics.median_low if exact else statistics.median)(values)
-    known = [one for one in found if one.value is not None]
-    nearest = min(known, key=lambda one: abs((one.value or 0.0) - value))
-    return Measurement(value, values, nearest.source)
-
-
-def _source(header: Header) -> dict[str, Any]:
-    """Return where the numbers of a run come from."""
-    own = header.model_dump(
-        mode="json", include={"run_id", "created", "linbench", "argv", "git", "code"}
-    )
-    return {**own, "torch": header.machine.torch}
-
-
-def _check(runs: Mapping[str, Run]) -> None:
-    names = list(runs)
-    first = runs[names[0]]
-    for i, (name, run) in enumerate(runs.items()):
-        if any(run.records == runs[other].records for other in names[:i]):
-            raise there_twice(name)
-        here, there = run.fingerprint, first.fingerprint
-        if here != there:
-            raise UsageError(
-                f"run '{name}' is of machine {here}, run '{names[0]}' of {there}; a baseline "
-                "is of one machine: merge only its runs"
-            )
-    statuses = {
-        name: {case_id: status_of(rounds) for case_id, rounds in _rounds(run).items()}
-        for name, run in runs.items()
-    }
-    expected = statuses[names[0]]
-    for name, own in statuses.items():
-        for case_id in {**expected, **own}:
-            was, now = expected.get(case_id), own.get(case_id)
-            if was == now:
-                continue
-            if was is None or now is None:
-                raise UsageError(
-                    f"case '{case_id}' is not in run '{name if now is None else names[0]}', but in "
-                    "others; sweep the same suite for all of them"
-                )
-            raise UsageError(
-                f"case '{case_id}' is '{was}' in run '{names[0]}' and '{now}' in run '{name}'; "
-                "leave out the run that went wrong, or sweep again"
-            )
-
-
-def there_twice(name: str) -> UsageError:
-    """Return what to say of a run that is to count twice."""
-    return UsageError(
-        f"run '{name}' is there twice, expected each run once; a run that counts twice decides "
-        "alone"
-    )
+    typical = (statistics.median_low if exact else statistics.median)(values)
+    nearest = min(values, key=lambda value: abs(value - typical))
+    return Measurement(typical, values, known[nearest].source)

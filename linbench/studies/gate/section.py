@@ -1,27 +1,23 @@
 """A gate's verdict where people look: sentences, tables, Markdown, JUnit, annotations."""
 
 import math
+from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import Literal
+from typing import NamedTuple
 
 from linbench import words
 from linbench.report.content import Cell, Quantity, Table
 from linbench.report.markdown import markdown_table
 from linbench.run.formats import junit as xml
-from linbench.run.formats.junit import TestCase
-from linbench.stats.interval import Interval
 from linbench.studies.gate.findings import EXPONENT, Finding, Gate, Verdict, verdict_of
 from linbench.studies.scaling.assertions import Decision
-
-Outcome = Literal["passed", "failure", "error", "skipped"]
 
 COLUMNS = ("case", "metric", "baseline", "candidate", "ratio", "limit", "verdict")
 
 
 def sentence(gate: Gate) -> str:
     """Say what became of the candidate, in one sentence without its full stop."""
-    verdicts = [finding.verdict for finding in gate.findings]
-    verdicts += [verdict_of(decision) for decision in gate.assertions]
+    verdicts = [check.verdict for check in _checks(gate)]
     if not verdicts:
         return "Inconclusive: nothing was measured in both runs"
     of = words.plural(len(verdicts), "check")
@@ -51,8 +47,9 @@ def clause(finding: Finding) -> str:
 
 def changed(gate: Gate) -> tuple[Finding, ...]:
     """Return what a reader wants to see: what did not pass, the worst first, then what improved."""
-    better = (one for one in gate.of("pass") if one.improved or one.metric == "growth")
-    return (*gate.of("regression"), *gate.of("inconclusive"), *better)
+    return tuple(
+        f for f in gate.findings if f.verdict != "pass" or f.improved or f.metric == "growth"
+    )
 
 
 def table(title: str, findings: Sequence[Finding], gate: Gate, *, folded: bool = False) -> Table:
@@ -63,12 +60,7 @@ def table(title: str, findings: Sequence[Finding], gate: Gate, *, folded: bool =
 
 
 def _row(finding: Finding, shared: Collection[str]) -> tuple[Cell, ...]:
-    """Return the cells of a finding.
-
-    Args:
-        finding: What was found.
-        shared: The words for scope, mode and shape that need not be said.
-    """
+    """Return the cells of a finding, which do not say the `shared` words for mode and shape."""
     verdict = "better" if finding.verdict == "pass" and finding.improved else finding.verdict
     own = ", ".join(word for word in finding.at if word not in shared)
     return (
@@ -91,10 +83,11 @@ def _ratio(finding: Finding) -> Cell:
     ratio = finding.ratio
     if ratio is None or finding.metric != EXPONENT:
         return Quantity.of(ratio, words.RATIO) if ratio else ""
-    low, high = (None if end is None else math.log2(end) for end in (ratio.low, ratio.high))
-    steeper = Interval(math.log2(ratio.value), low, high)
-    ends = "" if not steeper.bounded else f" [{steeper.low:+.2f}, {steeper.high:+.2f}]"
-    return Quantity(steeper.value, steeper.low, steeper.high, text=f"{steeper.value:+.2f}{ends}")
+    steeper = math.log2(ratio.value)
+    if ratio.low is None or ratio.high is None:
+        return Quantity(steeper, text=f"{steeper:+.2f}")
+    low, high = math.log2(ratio.low), math.log2(ratio.high)
+    return Quantity(steeper, low, high, text=f"{steeper:+.2f} [{low:+.2f}, {high:+.2f}]")
 
 
 def _limit(finding: Finding) -> Cell:
@@ -110,8 +103,8 @@ def _limit(finding: Finding) -> Cell:
 def passed(gate: Gate) -> str:
     """Say what passed, by metric: `24 passed (12 time, 12 memory), 2 significantly better`."""
     found = gate.of("pass")
-    kinds = dict.fromkeys(finding.metric for finding in found)
-    said = ", ".join(f"{sum(one.metric == kind for one in found)} {kind}" for kind in kinds)
+    counts = Counter(finding.metric for finding in found)
+    said = ", ".join(f"{count} {metric}" for metric, count in counts.items())
     better = sum(finding.improved for finding in found)
     more = f", {better} significantly better" if better else ""
     return f"{len(found)} passed ({said}){more}" if found else "nothing passed"
@@ -119,12 +112,11 @@ def passed(gate: Gate) -> str:
 
 def remarks(gate: Gate) -> list[str]:
     """Return what else there is to say: assertions, cases that were not compared, notes."""
-    said = [assertion(decision) for decision in gate.assertions]
+    said = [_assertion(decision) for decision in gate.assertions]
     for kind in dict.fromkeys(case.kind for case in gate.cases):
-        cases = [case for case in gate.cases if case.kind == kind]
-        listed = ", ".join(f"{case.label} ({case.detail})" for case in cases[:5])
+        cases = [f"{case.label} ({case.detail})" for case in gate.cases if case.kind == kind]
         more = f" and {len(cases) - 5} more" if len(cases) > 5 else ""
-        said.append(f"{kind}: {listed}{more}")
+        said.append(f"{kind}: {', '.join(cases[:5])}{more}")
     if gate.undecided_exponents:
         labels = dict.fromkeys(finding.label for finding in gate.undecided_exponents)
         count = words.plural(len(gate.undecided_exponents), "exponent")
@@ -132,31 +124,26 @@ def remarks(gate: Gate) -> list[str]:
     return [*said, *gate.notes]
 
 
-def assertion(decision: Decision) -> str:
-    """Say what became of one assertion."""
+def _assertion(decision: Decision) -> str:
     stands = words.ratio(decision.value) if decision.value else "not measured"
     return f"{decision.assertion.text} {decision.outcome} ({decision.subject}: {stands})"
 
 
 def markdown(gate: Gate, candidate: str, baseline: str) -> str:
-    """Return a summary for a pull request: the verdict, what changed, the rest folded.
-
-    Args:
-        gate: What was decided.
-        candidate: How to name the candidate.
-        baseline: How to name the baseline.
-    """
+    """Return a summary for a pull request: the verdict, what changed, the rest folded."""
     blocks = ["## linbench gate", f"**{_inline(sentence(gate))}.**"]
     if shown := changed(gate):
         blocks += markdown_table(table("What changed or is undecided", shown, gate))
     if said := remarks(gate):
         blocks.append("\n".join(f"- {_inline(remark)}" for remark in said))
-    if rest := [finding for finding in gate.of("pass") if finding not in shown]:
-        title = f"{words.plural(len(rest), 'comparison')} passed"
-        blocks += markdown_table(table(title, rest, gate, folded=True))
-    if gate.undecided_exponents:
-        exponents = table("Undecided exponents", gate.undecided_exponents, gate, folded=True)
-        blocks += markdown_table(exponents)
+    rest = [finding for finding in gate.findings if finding not in shown]
+    folded = {
+        f"{words.plural(len(rest), 'comparison')} passed": rest,
+        "Undecided exponents": gate.undecided_exponents,
+    }
+    for title, findings in folded.items():
+        if findings:
+            blocks += markdown_table(table(title, findings, gate, folded=True))
     blocks.append(
         f"Candidate `{candidate}`, baseline `{baseline}`. A regression is an interval wholly "
         "beyond its limit, a pass one within it; false alarms are held to "
@@ -169,28 +156,44 @@ def _inline(text: str) -> str:
     return text.replace("\n", " ").replace("<", "&lt;")
 
 
-def junit(gate: Gate, *, inconclusive_fails: bool) -> str:
-    """Return a JUnit report: a test case for each comparison and assertion.
+class _Check(NamedTuple):
+    """A finding or an assertion: its group and name in a report, its title for readers."""
 
-    Args:
-        gate: What was decided.
-        inconclusive_fails: Whether what is undecided is a failure, else it is skipped.
-    """
-    found = [(one.metric, one.case_id, one.verdict, clause(one)) for one in gate.findings]
-    found += [
-        ("assertion", f"{d.assertion.text}: {d.subject}", verdict_of(d), assertion(d))
-        for d in gate.assertions
+    group: str
+    name: str
+    title: str
+    verdict: Verdict
+    said: str
+
+
+def _checks(gate: Gate) -> list[_Check]:
+    """Return everything that decides, in one form."""
+    found = [
+        _Check(f.metric, f.case_id, f"{f.metric} of {f.label}", f.verdict, clause(f))
+        for f in gate.findings
     ]
-    # an empty report would look like a pass
-    found = found or [("gate", "verdict", gate.verdict, sentence(gate))]
-    outcomes: dict[Verdict, Outcome] = {
+    for decision in gate.assertions:
+        text, verdict = decision.assertion.text, verdict_of(decision)
+        name = f"{text}: {decision.subject}"
+        found.append(_Check("assertion", name, text, verdict, _assertion(decision)))
+    return found
+
+
+def junit(gate: Gate, *, inconclusive_fails: bool) -> str:
+    """Return a JUnit report with a test case for each comparison and assertion.
+
+    What is undecided is a failure on request, else it is skipped.
+    """
+    outcomes: dict[Verdict, xml.Outcome] = {
         "pass": "passed",
         "regression": "failure",
         "inconclusive": "failure" if inconclusive_fails else "skipped",
     }
+    # an empty report would look like a pass
+    checks = _checks(gate) or [_Check("gate", "verdict", "", gate.verdict, sentence(gate))]
     tests = [
-        TestCase(f"linbench.gate.{kind}", name, outcomes[verdict], verdict, said)
-        for kind, name, verdict, said in found
+        xml.TestCase(f"linbench.gate.{c.group}", c.name, outcomes[c.verdict], c.verdict, c.said)
+        for c in checks
     ]
     return xml.document("linbench gate", tests)
 
@@ -200,13 +203,12 @@ def annotations(gate: Gate) -> list[str]:
 
     https://docs.github.com/actions/reference/workflow-commands-for-github-actions
     """
-    found = [(one.verdict, f"{one.metric} of {one.label}", clause(one)) for one in changed(gate)]
-    found += [(verdict_of(d), d.assertion.text, assertion(d)) for d in gate.assertions]
     levels = {"regression": "error", "inconclusive": "warning"}
     return [
-        f"::{levels[verdict]} title={_property(f'linbench: {title}')}::{_escape(said)}"
-        for verdict, title, said in found
-        if verdict in levels
+        f"::{levels[check.verdict]} title={_property(f'linbench: {check.title}')}"
+        f"::{_escape(check.said)}"
+        for check in _checks(gate)
+        if check.verdict in levels
     ]
 
 

@@ -13,12 +13,7 @@ from linbench.studies.history.visits import Commit, Visit, visits_of
 
 @dataclass(frozen=True)
 class Event:
-    """Steps that may all have begun at one visit.
-
-    Attributes:
-        visit: Index of the visit: the best estimate of most of them.
-        steps: Tracks with their change, the worst first.
-    """
+    """Steps that may all have begun at one visit: the best estimate of most; the worst first."""
 
     visit: int
     steps: tuple[tuple[Track, Change], ...]
@@ -26,25 +21,21 @@ class Event:
 
 @dataclass(frozen=True)
 class History:
-    """What one machine measured over many runs.
-
-    Attributes:
-        fingerprint: The machine.
-        machine: What was measured of it: its GPU, its processor, or both.
-        order: By what the visits are ordered, in words.
-        visits: The runs, oldest first.
-        tracks: The series: a metric after the other, then exponents.
-        never: Why a case was measured in no run, by its name.
-        shown: The quantities that are told of: all there are, unless some were asked for.
-    """
+    """What one machine measured over many runs."""
 
     fingerprint: str
     machine: str
+    """What was measured of it: its GPU, its processor, or both."""
     order: str
+    """By what the visits are ordered, in words."""
     visits: tuple[Visit, ...]
+    """The runs, oldest first."""
     tracks: tuple[Track, ...]
+    """The series: a metric after the other, then exponents."""
     never: Mapping[str, str]
+    """Why a case was measured in no run, by its name."""
     shown: tuple[str, ...]
+    """The quantities that are told of: all there are, unless some were asked for."""
 
     @property
     def revisions(self) -> int:
@@ -63,7 +54,6 @@ class History:
 
 
 def _name(label: str, key: Case, among: Sequence[Case]) -> str:
-    """Name a series with what tells its problem from others, as far as there are any."""
     common = set[str].intersection(*(set(other.problem_words) for other in among))
     return ", ".join([label, *(word for word in key.problem_words if word not in common)])
 
@@ -87,13 +77,7 @@ def events_of(tracks: Sequence[Track]) -> list[Event]:
 
 
 def histories_of(runs: Runs, commits: Mapping[str, Commit] | None = None) -> list[History]:
-    """Put runs in order and follow every series, one history per machine.
-
-    Args:
-        runs: The runs, in any order.
-        commits: What the repository at hand knows of their commits, see `commits_of`; without, they
-            stand in the order they were made.
-    """
+    """Put runs in order and follow every series, one history per machine; see `commits_of`."""
     machines: dict[str, list[Run]] = {}
     for run in runs.runs:
         machines.setdefault(run.fingerprint, []).append(run)
@@ -117,18 +101,13 @@ def _history(runs: Sequence[Run], commits: Mapping[str, Commit]) -> History:
 
 
 def _never(runs: Sequence[Run]) -> dict[str, str]:
-    measured = {
-        record.case_id
-        for run in runs
-        for record in drop_incorrect(run.records)
-        if record.status == "ok"
-    }
-    unmeasured: dict[str, list[Record]] = {}
+    records: dict[str, list[Record]] = {}
+    measured = set()
     for run in runs:
         for record in run.records:
-            if record.case_id not in measured:
-                unmeasured.setdefault(record.case_id, []).append(record)
-    left = [failure_record(records) for records in unmeasured.values()]
+            records.setdefault(record.case_id, []).append(record)
+        measured |= {r.case_id for r in drop_incorrect(run.records) if r.status == "ok"}
+    left = [failure_record(own) for case_id, own in records.items() if case_id not in measured]
     cases = [record.case for record in left]
     return {_name(record.case.title, record.case, cases): record.failure for record in left}
 
@@ -169,25 +148,23 @@ def _track_json(track: Track, visits: Sequence[Visit]) -> dict[str, Any]:
         "exact": track.exact,
         "noise": track.noise,
         "would_find": track.would_find,
-        "untold": track.undecided,
+        "undecided": track.undecided,
         "out_of_line": [visits[i].run_id for i in track.out_of_line],
-        "steps": [_change_json(change, visits) for change in track.changes],
-    }
-
-
-def _change_json(change: Change, visits: Sequence[Visit]) -> dict[str, Any]:
-    first = visits[change.first]
-    return {
-        "commit": first.commit,
-        "date": first.date,
-        "run_id": first.run_id,
-        "after_run_id": visits[change.last_before].run_id,
-        "by_run_id": visits[change.latest].run_id,
-        "change": change.size.value,
-        "ci_low": change.size.low,
-        "ci_high": change.size.high,
-        "before": change.before,
-        "after": change.after,
-        "runs": change.held,
-        "else_changed": list(change.settings),
+        "steps": [
+            {
+                "commit": visits[change.first].commit,
+                "date": visits[change.first].date,
+                "run_id": visits[change.first].run_id,
+                "after_run_id": visits[change.last_before].run_id,
+                "by_run_id": visits[change.latest].run_id,
+                "change": change.size.value,
+                "ci_low": change.size.low,
+                "ci_high": change.size.high,
+                "before": change.before,
+                "after": change.after,
+                "runs": change.held,
+                "else_changed": list(change.settings),
+            }
+            for change in track.changes
+        ],
     }

@@ -1,7 +1,7 @@
 """The history of many runs as a section of a report: sentences, figures and tables."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -20,7 +20,6 @@ from linbench.report.content import (
     count,
 )
 from linbench.run.case import Case
-from linbench.run.metrics import Metric
 from linbench.run.runs import Runs
 from linbench.stats.interval import Interval
 from linbench.studies.history.history import History, events_of, histories_of
@@ -33,7 +32,7 @@ from linbench.studies.history.sentences import (
     title,
     words_of,
 )
-from linbench.studies.history.tracks import Change, Track
+from linbench.studies.history.tracks import Track
 from linbench.studies.history.visits import commits_of
 from linbench.studies.labels import capital, label_of, wording
 
@@ -46,7 +45,7 @@ STEPS = "steps, newest first"
 
 _ABREAST = 2  # plots
 _NOTE = (
-    "First and latest are levels, where steps can be told, else what single runs measured. Run to "
+    "First and latest are levels, or what single runs measured where steps are undecided. Run to "
     "run is the standard deviation of a run around its level. ~ marks a date that is known to "
     "within a few runs only, see Steps."
 )
@@ -65,28 +64,29 @@ def sections(runs: Runs) -> list[Section]:
     found = []
     for history in histories_of(runs, commits_of(runs)):
         if history.revisions >= MIN_REVISIONS and history.tracks:
-            section = section_of(history)
-            said = (heading(history), *sentences(history), *section.sentences)
-            found.append(replace(section, sentences=said))
+            said = (heading(history), *sentences(history), METHOD)
+            found.append(replace(section_of(history), sentences=said))
     return found
 
 
 def section_of(history: History) -> Section:
     """Return the figures and tables of one history, and how steps are found."""
-    shown = [own for quantity in history.shown if (own := history.of(quantity))]
-    drawn = shown if len(history.visits) > 1 else []
-    tracks = [track for own in shown for track in own]
-    tables = [
-        *(_levels(history, alike) for own in shown for alike in by_problem(own)),
-        _steps(history, tracks),
-        _gaps(history, tracks),
-        _visits(history),
-    ]
+    several = len(by_problem(history.tracks)) > 1
+    levels, figures = [], []
+    for quantity in history.shown:
+        for i, own in enumerate(by_problem(history.of(quantity))):
+            title = _title(own[0], several=several)
+            rows = tuple((*row_of(track), "; ".join(steps_of(history, track))) for track in own)
+            levels.append(Table(title, (*COLUMNS, STEPS), rows))
+            stem = f"history-{history.fingerprint}-{quantity}{f'-{i + 1}' if i else ''}"
+            figures.append(_figure(history, stem, title, own))
+    tracks = history.of(*history.shown)
+    tables = [*levels, _steps(history, tracks), _gaps(history, tracks), _visits(history)]
     tables[0] = replace(tables[0], note=_NOTE)
     return Section(
         title=f"History on {history.machine} ({history.fingerprint})",
         sentences=(METHOD,),
-        figures=tuple(figure for own in drawn for figure in _figures(history, own)),
+        figures=tuple(figure for figure in figures if figure.rows),
         tables=tuple(table for table in tables if table.rows),
     )
 
@@ -99,41 +99,31 @@ def by_problem(tracks: Sequence[Track]) -> list[list[Track]]:
     return list(problems.values())
 
 
-def _title(history: History, track: Track) -> str:
+def _title(track: Track, *, several: bool) -> str:
     what = "Exponent" if track.case_id is None else capital(wording(track.metric).of_a_call)
-    several = len(by_problem(history.tracks)) > 1
-    return f"{what}{f', {track.key.problem_label}' if several else ''}"
-
-
-def _levels(history: History, tracks: Sequence[Track]) -> Table:
-    rows = ((*row_of(track), "; ".join(steps_of(history, track))) for track in tracks)
-    return Table(_title(history, tracks[0]), (*COLUMNS, STEPS), tuple(rows))
+    return f"{what}, {track.key.problem_label}" if several else what
 
 
 def row_of(track: Track) -> tuple[Cell, ...]:
-    """Return the cells of a series under `COLUMNS`.
-
-    First and latest are levels, or runs where levels cannot be told.
-    """
-    levels = track.values if track.undecided else [track.fit[i] for i in track.present]
+    """Return the cells of a series under `COLUMNS`."""
+    levels = track.values if track.undecided else list(track.fit.values())
     first, latest = levels[0], levels[-1]
     moved = (track.changes or track.undecided) and len(levels) > 1
     change = Interval(latest / first if track.by_ratio else latest - first)
+    noise: Cell = "exact" if track.exact else NONE
+    if track.noise is not None and not track.exact:
+        noise = Quantity(track.noise, text=spread(track, track.noise))
     return (
         track.label,
         Quantity(first, unit=track.unit),
         Quantity(latest, unit=track.unit),
         _size(track, change) if moved else NONE,
-        "exact" if track.exact else _spread(track),
+        noise,
     )
 
 
 def _size(track: Track, change: Interval) -> Quantity:
     return Quantity(change.value, change.low, change.high, text=size(track, change))
-
-
-def _spread(track: Track) -> Cell:
-    return NONE if track.noise is None else Quantity(track.noise, text=spread(track, track.noise))
 
 
 def steps_of(history: History, track: Track) -> list[str]:
@@ -148,56 +138,47 @@ def steps_of(history: History, track: Track) -> list[str]:
 
 def _steps(history: History, tracks: Sequence[Track]) -> Table:
     found = [(track, change) for track in tracks for change in track.changes]
+    rows = []
+    for track, change in sorted(found, key=lambda pair: -pair[1].first):
+        places = (change.first, change.last_before, change.latest)
+        first, after, by = (history.visits[i] for i in places)
+        row: tuple[Cell, ...] = (
+            first.name,
+            first.date,
+            title(history, track),
+            _size(track, change.size),
+            Quantity(change.before, unit=track.unit),
+            Quantity(change.after, unit=track.unit),
+            after.name,
+            by.name,
+            count(change.held),
+            ", ".join(change.settings) or NONE,
+        )
+        rows.append(row)
     return Table(
         "Steps",
         ("commit", "date", "series", "change", "from", "to", "after", "by", "runs", "else changed"),
-        tuple(
-            _step(history, track, change)
-            for track, change in sorted(found, key=lambda pair: -pair[1].first)
-        ),
+        tuple(rows),
         "Newest first. A step begins later than the commit in the column after, and not later than "
         "that in the column by (95 %); so many runs have measured the new level.",
-    )
-
-
-def _step(history: History, track: Track, change: Change) -> tuple[Cell, ...]:
-    first, after, by = (
-        history.visits[i] for i in (change.first, change.last_before, change.latest)
-    )
-    return (
-        first.name,
-        first.date,
-        title(history, track),
-        _size(track, change.size),
-        Quantity(change.before, unit=track.unit),
-        Quantity(change.after, unit=track.unit),
-        after.name,
-        by.name,
-        count(change.held),
-        ", ".join(change.settings) or NONE,
     )
 
 
 def _gaps(history: History, tracks: Sequence[Track]) -> Table:
     rows = []
     for track in tracks:
-        for reason, first, last in _spans(track.gaps):
-            names = [history.visits[i].name for i in dict.fromkeys((first, last))]
-            rows.append((history.name(track), " to ".join(names), count(last - first + 1), reason))
+        places = enumerate(sorted(track.gaps.items()))
+        # visits on end lie equally far ahead of their place in the list
+        for (reason, _), group in groupby(places, lambda pair: (pair[1][1], pair[1][0] - pair[0])):
+            visits = [history.visits[i].name for _, (i, _) in group]
+            commits = visits[0] if len(visits) == 1 else f"{visits[0]} to {visits[-1]}"
+            rows.append((history.name(track), commits, count(len(visits)), reason))
     return Table(
         "Gaps",
         ("series", "commits", "runs", "why there is no value"),
         tuple(dict.fromkeys(rows)),  # what has no time has no memory
         folded=True,
     )
-
-
-def _spans(gaps: Mapping[int, str]) -> Iterator[tuple[str, int, int]]:
-    """Give each reason with the first and last of the visits on end that it holds for."""
-    placed = enumerate(sorted(gaps.items()))
-    for (reason, _), group in groupby(placed, key=lambda pair: (pair[1][1], pair[1][0] - pair[0])):
-        visits = [i for _, (i, _) in group]
-        yield reason, visits[0], visits[-1]
 
 
 def _visits(history: History) -> Table:
@@ -219,21 +200,14 @@ def _visits(history: History) -> Table:
     )
 
 
-def _figures(history: History, tracks: Sequence[Track]) -> list[Figure]:
-    """Return a figure for each problem, with its plots side by side."""
-    stem = re.sub("[^A-Za-z0-9]+", "-", f"history-{history.fingerprint}-{tracks[0].quantity}")
-    figures = []
-    for i, own in enumerate(by_problem(tracks)):
-        if plots := _plots(history, own):
-            figures.append(
-                Figure(
-                    f"{stem}-{i + 1}" if i else stem,
-                    f"{_title(history, own[0])}, against commits",
-                    _caption(own[0]),
-                    tuple(tuple(plots[j : j + _ABREAST]) for j in range(0, len(plots), _ABREAST)),
-                )
-            )
-    return figures
+def _figure(history: History, stem: str, title: str, tracks: Sequence[Track]) -> Figure:
+    plots = _plots(history, tracks) if len(history.visits) > 1 else []
+    return Figure(
+        re.sub("[^A-Za-z0-9]+", "-", stem),
+        f"{title}, against commits",
+        _caption(tracks[0]),
+        tuple(tuple(plots[i : i + _ABREAST]) for i in range(0, len(plots), _ABREAST)),
+    )
 
 
 def _caption(track: Track) -> str:
@@ -249,55 +223,44 @@ def _caption(track: Track) -> str:
 
 def _plots(history: History, tracks: Sequence[Track]) -> list[Plot]:
     """Return a plot for each configuration, a line for each n; of exponents one for each metric."""
-    slopes = tracks[0].case_id is None
-    keys = list(dict.fromkeys(track.key for track in tracks))
+    keys = [track.key for track in tracks]
     sizes = sorted({track.sizes[0] for track in tracks})
-    groups: dict[Case | Metric, list[Track]] = {}
+    plots: dict[str, list[Track]] = {}
     for track in tracks:
-        groups.setdefault(track.metric if slopes else track.key, []).append(track)
-    plots = []
-    for own in groups.values():
-        first = own[0]
-        if all(track.exact and not track.changes for track in own):
-            continue
-        if slopes:
-            name = f"Exponent of {words_of(first.metric.name)}"
-            among = [track.key for track in own]
-            lines = [_line(one, label_of(one.key, among), key=one.key) for one in own]
-        else:
-            name = label_of(first.key, keys)
-            lines = [
-                _line(one, f"n = {words.tokens(n)}", level=sizes.index(n) / max(1, len(sizes) - 1))
-                for one in own
-                for n in one.sizes
-            ]
-        plots.append(_plot(history, name, own, lines))
-    return plots
+        slope = f"Exponent of {words_of(track.metric.name)}" if track.case_id is None else ""
+        plots.setdefault(slope or label_of(track.key, keys), []).append(track)
+    return [
+        _plot(history, name, own, sizes)
+        for name, own in plots.items()
+        if any(track.changes or not track.exact for track in own)
+    ]
 
 
-def _line(track: Track, label: str, *, key: Case | None = None, level: float = 0.0) -> Line:
-    """Return a track in its unit, or over its first level where changes are ratios."""
-    unit = track.fit[track.present[0]] if track.by_ratio else 1.0
-    return Line(
-        label,
-        tuple(float(i) for i in track.present),
-        tuple(Interval(value / unit) for value in track.values),
-        key,
-        level=level,
-        fit=tuple(track.fit[i] / unit for i in track.present),
-    )
-
-
-def _plot(history: History, name: str, tracks: Sequence[Track], lines: Sequence[Line]) -> Plot:
-    track = tracks[0]
-    events = [event.visit for event in events_of(tracks)]
+def _plot(history: History, name: str, tracks: Sequence[Track], sizes: Sequence[int]) -> Plot:
+    """Return tracks in their unit, or over their first level where changes are ratios."""
+    first, keys = tracks[0], [track.key for track in tracks]
+    slopes = first.case_id is None
+    lines = []
+    for track in tracks:
+        n, levels = track.sizes[0], list(track.fit.values())
+        unit = levels[0] if track.by_ratio else 1.0
+        line = Line(
+            label_of(track.key, keys) if slopes else f"n = {words.tokens(n)}",
+            tuple(map(float, track.present)),
+            tuple(Interval(value / unit) for value in track.values),
+            track.key if slopes else None,
+            level=0.0 if slopes else sizes.index(n) / max(1, len(sizes) - 1),
+            fit=tuple(level / unit for level in levels),
+        )
+        lines.append(line)
+    events = sorted(event.visit for event in events_of(tracks))
     return Plot(
         title=name,
         x_label="commit",
-        y_label="over its first level" if track.by_ratio else "",
-        unit=words.RATIO if track.by_ratio else track.unit,
+        y_label="over its first level" if first.by_ratio else "",
+        unit=words.RATIO if first.by_ratio else first.unit,
         lines=tuple(lines),
-        scale="log" if track.by_ratio else "linear",
+        scale="log" if first.by_ratio else "linear",
         x_labels=tuple(visit.name for visit in history.visits),
-        marks=tuple(Mark(float(i), history.visits[i].name) for i in sorted(events)),
+        marks=tuple(Mark(float(i), history.visits[i].name) for i in events),
     )

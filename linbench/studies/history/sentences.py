@@ -1,5 +1,6 @@
 """What a history of runs shows, in sentences, and how its numbers are written."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from linbench import words
@@ -7,7 +8,6 @@ from linbench.stats.interval import Interval
 from linbench.stats.steps import FALSE_ALARMS, HELD, MIN_LEVEL
 from linbench.studies.history.history import Event, History, events_of
 from linbench.studies.history.tracks import NOT_IN_RUN, Track
-from linbench.studies.history.visits import Visit
 from linbench.studies.labels import capital
 
 METHOD = (
@@ -43,11 +43,12 @@ def sentences(history: History) -> list[str]:
     tracks = history.of(*history.shown)
     if not tracks:
         return ["Nothing was measured.", *_missing(history)]
-    steps = [_event(event, history, tracks) for event in events_of(tracks)]
+    said = [_event(event, history, tracks) for event in events_of(tracks)]
     decided = sum(track.undecided is None for track in tracks)
-    none = f"None of the {decided} series that can tell changed its level."
+    if decided and not said:
+        said = [f"None of the {decided} series that could be judged changed its level."]
     return [
-        *(steps or ([none] if decided else [])),
+        *said,
         *_sensitivity(history),
         *_out_of_line(history, tracks),
         *_missing(history),
@@ -56,22 +57,22 @@ def sentences(history: History) -> list[str]:
 
 
 def _event(event: Event, history: History, tracks: Sequence[Track]) -> str:
-    visit = history.visits[event.visit]
+    visit, first = history.visits[event.visit], event.steps[0][1]
+    before, latest = history.visits[first.last_before], history.visits[first.latest]
+    subject = f", “{visit.known.subject}”" if visit.known else ""
     said = [
         f"{title(history, track)} {size(track, change.size)}, from "
-        f"{value(track, change.before)} to {value(track, change.after)}"
+        f"{words.quantity(change.before, track.unit)} to "
+        f"{words.quantity(change.after, track.unit)}"
         for track, change in event.steps
     ]
-    first = event.steps[0][1]
-    before, latest = history.visits[first.last_before], history.visits[first.latest]
-    begins = f"It begins after {before.name} (run `{before.run_id}`)"
-    if first.latest != first.last_before + 1:
-        begins += f", not later than {latest.name}"
+    dated = first.latest == first.last_before + 1
     settings = dict.fromkeys(what for _, change in event.steps for what in change.settings)
-    more = f" Not only the commit is another: {words.listed(settings)}." if settings else ""
+    more = f" Not only the commit changed: {words.listed(settings)}." if settings else ""
     return (
-        f"**{visit.name}** ({visit.date}{_subject(visit)}): {_some(said)}. {begins}; it has lasted "
-        f"{words.plural(first.held, 'run')}.{more}{_everything(event, tracks)}"
+        f"**{visit.name}** ({visit.date}{subject}): {_some(said)}. It begins after {before.name} "
+        f"(run `{before.run_id}`){'' if dated else f', not later than {latest.name}'}; it has "
+        f"lasted {words.plural(first.held, 'run')}.{more}{_everything(event, tracks)}"
     )
 
 
@@ -80,25 +81,20 @@ def _some(said: Sequence[str]) -> str:
     return "; ".join([*said[:_MOST], *more])
 
 
-def _subject(visit: Visit) -> str:
-    if visit.known is None:
-        return ""
-    return f", \N{LEFT DOUBLE QUOTATION MARK}{visit.known.subject}\N{RIGHT DOUBLE QUOTATION MARK}"
-
-
 def _everything(event: Event, tracks: Sequence[Track]) -> str:
     """Say so where all of a metric moved together, which one implementation's code cannot do."""
     said = ""
-    bound = (track.metric for track, _ in event.steps if track.case_id is not None)
-    for metric in dict.fromkeys(metric for metric in bound if metric.machine_bound):
-        there = [one for one in tracks if one.quantity == metric.name and event.visit in one.fit]
-        moved = [one.worse(change.size.value) > 0 for one, change in event.steps if one in there]
-        impls = sorted({str(track.key.impl) for track in there})
-        if len(moved) == len(there) and len(set(moved)) == 1 and len(impls) > 1:
+    cases = [(track, change) for track, change in event.steps if track.case_id is not None]
+    for metric in dict.fromkeys(track.metric for track, _ in cases):
+        there = sum(own.quantity == metric.name and event.visit in own.fit for own in tracks)
+        moved = [own for own in cases if own[0].metric == metric and event.visit in own[0].fit]
+        ways = {track.worse(change.size.value) > 0 for track, change in moved}
+        impls = sorted({str(track.key.impl) for track, _ in moved})
+        if metric.machine_bound and len(moved) == there and len(ways) == 1 and len(impls) > 1:
             said += (
-                f" All {len(there)} series of {words_of(metric.name)} moved the same way, those of "
-                f"{words.listed(impls)}: think of the machine or a library before the code of one "
-                "of them."
+                f" All {there} series of {words_of(metric.name)} moved the same way, those of "
+                f"{words.listed(impls)}: suspect the machine or a library before the code of any "
+                "one of them."
             )
     return said
 
@@ -113,27 +109,17 @@ def title(history: History, track: Track) -> str:
     return f"{words_of(track.quantity)} of {history.name(track)}"
 
 
-def value(track: Track, number: float) -> str:
-    """Write a value of a series with its unit; exponents have none."""
-    return words.quantity(number, track.unit)
-
-
 def size(track: Track, change: Interval) -> str:
     """Write the size of a step: `+10.2 % [+9.1, +11.3]`, `2.31×`, of an exponent `+0.21`."""
-    if not track.by_ratio:
-        return _difference(track, change)
-    if not 0.5 < change.value < 2:
-        return _with_ends(change, words.digits, words.RATIO)
-    low, high = (None if end is None else 100 * (end - 1) for end in (change.low, change.high))
-    return _with_ends(Interval(100 * (change.value - 1), low, high), "{:+.1f}".format, " %")
-
-
-def _difference(track: Track, change: Interval) -> str:
     if track.unit == words.EXPONENT:
         return _with_ends(change, "{:+.2f}".format, "")
-    unit, scale = words.prefix(change.value, track.unit)
-    plus = lambda end: ("+" if end > 0 else "") + words.digits(end / scale)  # noqa: E731
-    return _with_ends(change, plus, f" {unit}" if unit else "")
+    if not track.by_ratio:
+        unit, scale = words.prefix(change.value, track.unit)
+        plus = lambda end: ("+" if end > 0 else "") + words.digits(end / scale)  # noqa: E731
+        return _with_ends(change, plus, f" {unit}" if unit else "")
+    if 0.5 < change.value < 2:
+        return _with_ends(change, lambda end: f"{100 * (end - 1):+.1f}", " %")
+    return _with_ends(change, words.digits, words.RATIO)
 
 
 def _with_ends(interval: Interval, write: Callable[[float], str], unit: str) -> str:
@@ -144,12 +130,10 @@ def _with_ends(interval: Interval, write: Callable[[float], str], unit: str) -> 
     return text if low == high else f"{text} [{low}, {high}]"
 
 
-def spread(track: Track, found: float | None) -> str:
-    """Write how far runs scatter, or what change would be found; nothing where that is unknown."""
-    if found is None:
-        return ""
+def spread(track: Track, found: float) -> str:
+    """Write how far runs scatter, or what change would be found."""
     if not track.by_ratio:
-        return value(track, found)
+        return words.quantity(found, track.unit)
     return f"{100 * found:.1f} %" if found < 1 else f"{words.digits(1 + found)}{words.RATIO}"
 
 
@@ -157,15 +141,18 @@ def _sensitivity(history: History) -> Iterator[str]:
     """Say what could have been seen: that there is no step is worth no more than that."""
     for quantity in history.shown:
         own, head = history.of(quantity), capital(words_of(quantity))
-        undecided = [track.undecided for track in own if track.undecided]
-        for reason in dict.fromkeys(undecided):
-            yield f"{head}, {undecided.count(reason)} of {len(own)} series: {reason}."
-        noisy = (track for track in own if not track.exact and track.undecided is None)
-        decided = sorted(noisy, key=lambda track: track.would_find or 0)
-        if decided:
-            best, worst = (spread(track, track.would_find) for track in (decided[0], decided[-1]))
+        reasons = Counter(track.undecided for track in own if track.undecided)
+        for reason, count in reasons.items():
+            yield f"{head}, {count} of {len(own)} series undecided: {reason}."
+        found = sorted(
+            (track.would_find, spread(track, track.would_find))
+            for track in own
+            if track.would_find is not None and not track.exact
+        )
+        if found:
+            best, worst = found[0][1], found[-1][1]
             yield (
-                f"{head}, {len(decided)} of {len(own)} series: a step of the latest {HELD} runs "
+                f"{head}, {len(found)} of {len(own)} series: a step of the latest {HELD} runs "
                 f"would have been found 95 times in 100 if larger than {best}"
                 + (f" (in the noisiest series {worst})." if best != worst else ".")
             )
@@ -174,25 +161,22 @@ def _sensitivity(history: History) -> Iterator[str]:
 def _out_of_line(history: History, tracks: Sequence[Track]) -> Iterator[str]:
     found: dict[int, list[tuple[Track, float]]] = {}
     for track in tracks:
+        measured = dict(zip(track.present, track.values, strict=True))
         for i in track.out_of_line:
-            found.setdefault(i, []).append((track, _off(track, i)))
+            level = track.fit[i]
+            off = measured[i] / level if track.by_ratio else measured[i] - level
+            found.setdefault(i, []).append((track, off))
     said = []
-    for i in sorted(found, reverse=True):
-        track, off = max(found[i], key=lambda pair: abs(pair[0].worse(pair[1])))
-        more = f" and {len(found[i]) - 1} more" if len(found[i]) > 1 else ""
+    for i, own in sorted(found.items(), reverse=True):
+        track, off = max(own, key=lambda pair: abs(pair[0].worse(pair[1])))
+        more = f" and {len(own) - 1} more" if len(own) > 1 else ""
         visit = history.visits[i]
         what = f"{title(history, track)} {size(track, Interval(off))}{more}"
         said.append(f"{visit.name} (run `{visit.run_id}`), {what}")
     if said:
         yield f"Runs out of line, without weight, newest first: {_some(said)}."
     if len(history.visits) - 1 in found:
-        yield "The latest run is out of line: the next ones will tell whether that is a step."
-
-
-def _off(track: Track, i: int) -> float:
-    point = track.points[i]
-    measured = track.fit[i] if point is None else point.value
-    return measured / track.fit[i] if track.by_ratio else measured - track.fit[i]
+        yield "The latest run is out of line: the next ones will show whether that is a step."
 
 
 def _missing(history: History) -> Iterator[str]:

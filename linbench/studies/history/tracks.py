@@ -3,8 +3,9 @@
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from linbench import words
 from linbench.run.case import Case
@@ -20,9 +21,11 @@ from linbench.run.runs import (
     series_of,
 )
 from linbench.stats.interval import Interval
-from linbench.stats.steps import MIN_RUNS, Levels, Values, find, find_exact
+from linbench.stats.steps import MIN_RUNS, Levels, find, find_exact
 from linbench.studies.history.visits import Visit, differences
 from linbench.studies.scaling.exponent import TAIL_SIZES, exponent, tail_sizes
+
+K = TypeVar("K", bound=Hashable)
 
 NOT_IN_RUN = "not in this run"
 """Why there is no value, where a run did not have the case."""
@@ -35,64 +38,56 @@ _SAME_SLOPE = 0.01  # exponents of what is counted, likewise: what they are writ
 
 @dataclass(frozen=True)
 class Change:
-    """A step of a track; all indices are those of the history's visits.
-
-    Attributes:
-        first: The first run of the new level: the best estimate of where it begins.
-        last_before: The last run that surely has the old level, at 95 %.
-        latest: The last run that may be the first of the new level, at 95 %.
-        size: New level over old with its interval, or new minus old (see `Track.by_ratio`).
-        before: The old level.
-        after: The new one.
-        held: Runs that have measured the new level.
-        settings: What else changed between `last_before` and `latest`, in words.
-    """
+    """A step of a track; all indices are those of the history's visits, bounds are at 95 %."""
 
     first: int
+    """The first run of the new level: the best estimate of where it begins."""
     last_before: int
+    """The last run that surely has the old level."""
     latest: int
+    """The last run that may be the first of the new level."""
     size: Interval
+    """New level over old, or new minus old (see `Track.by_ratio`)."""
     before: float
     after: float
     held: int
+    """Runs that have measured the new level."""
     settings: tuple[str, ...]
+    """What else changed between `last_before` and `latest`, in words."""
 
 
 @dataclass(frozen=True)
 class Track:
     """One series over the visits of a history: a metric of one case, or an exponent.
 
-    Attributes:
-        metric: What was measured; what the exponent is of.
-        key: The configuration.
-        case_id: The case; None for an exponent.
-        sizes: The n measured; those an exponent is taken over.
-        points: The value at each visit, None where there is none.
-        gaps: Why there is no value, by index of the visit.
-        exact: Whether the values are counted, so that they have no noise.
-        fit: The level at each visit with a value, by index.
-        changes: The steps, oldest first.
-        out_of_line: Visits with a value that has no weight.
-        noise: Standard deviation of a run around its level: relative where changes are ratios,
-            else in the unit; None where too few runs tell.
-        would_find: The smallest change that would have been found nearly always, had it lasted
-            five runs, likewise; None where `undecided`.
-        undecided: Why steps cannot be told, or None.
+    Noise and what would be found are relative where changes are ratios, else in the unit.
     """
 
     metric: Metric
+    """What was measured; what the exponent is of."""
     key: Case
     case_id: str | None
+    """None for an exponent."""
     sizes: tuple[int, ...]
+    """The n measured; those an exponent is taken over."""
     points: tuple[Interval | None, ...]
+    """The value at each visit."""
     gaps: Mapping[int, str]
+    """Why there is no value, by index of the visit."""
     exact: bool
+    """Whether the values are counted, so that they have no noise."""
     fit: Mapping[int, float] = field(default_factory=dict)
+    """The level at each visit with a value, by index."""
     changes: tuple[Change, ...] = ()
+    """The steps, oldest first."""
     out_of_line: tuple[int, ...] = ()
+    """Visits with a value that has no weight."""
     noise: float | None = None
+    """Standard deviation of a run around its level; None where too few runs tell."""
     would_find: float | None = None
+    """The smallest change that would have been found nearly always, had it lasted five runs."""
     undecided: str | None = None
+    """Why steps are undecided."""
 
     @property
     def quantity(self) -> str:
@@ -132,11 +127,7 @@ class Track:
         return 1.0 if self.case_id is None else statistics.median(map(abs, self.values)) or 1.0
 
     def worse(self, change: float) -> float:
-        """Return how much worse a change makes things, in log units; an exponent by a doubling.
-
-        Args:
-            change: A ratio or a difference, as changes of this track are.
-        """
+        """Return how much worse a change makes things, in log units; an exponent by a doubling."""
         if self.by_ratio:
             found = math.log(change)
         else:
@@ -145,27 +136,23 @@ class Track:
 
 
 def tracks_of(runs: Sequence[Run], visits: Sequence[Visit]) -> tuple[Track, ...]:
-    """Follow each metric of every case, then every exponent, and cut them into levels.
-
-    Args:
-        runs: The runs of one machine in order.
-        visits: Their places in the history.
-    """
+    """Follow each metric of every case, then every exponent, over the runs of one machine."""
     metrics = Runs(tuple(runs)).metrics
     # one description of a metric for all, whether or not a run has its own
-    described = [replace(run, header=run.header.model_copy(update={"metrics": metrics}))
-                 for run in runs]  # fmt: skip
+    update = {"metrics": metrics}
+    described = [replace(run, header=run.header.model_copy(update=update)) for run in runs]
+    records = (record for run in runs for record in drop_incorrect(run.records))
+    together = Runs.of(described[0].header, records)
     cases, slopes = [], []
     for metric in metrics:
-        places = _places(described, metric)
-        cases += _case_tracks(described, metric, {place: i for i, place in enumerate(places)})
-        if metric.scale == "log":
-            slopes += _slope_tracks(described, metric, [key for key, _ in places])
+        order = together.series(metric.name, unplaced=True)
+        cases += _case_tracks(described, metric, order)
+        if metric.is_cost:
+            slopes += _slope_tracks(described, metric, order)
     tracks = [*cases, *slopes]
-    revisions = [visit.revision for visit in visits]
     noisy = [track for track in tracks if not track.exact]
     found = iter(
-        find([Values(_y(track), [revisions[i] for i in track.present]) for track in noisy])
+        find([(_y(track), [visits[i].revision for i in track.present]) for track in noisy])
     )
     return tuple(
         _with_levels(track, _exact_levels(track) if track.exact else next(found), visits)
@@ -173,41 +160,35 @@ def tracks_of(runs: Sequence[Run], visits: Sequence[Visit]) -> tuple[Track, ...]
     )
 
 
-def _places(runs: Sequence[Run], metric: Metric) -> list[tuple[Case, int]]:
-    """Return what was measured in the order a reader expects: by configuration, then by n."""
-    records = (record for run in runs for record in drop_incorrect(run.records))
-    together = Runs.of(runs[0].header, records)
-    return [(one.key, n) for one in together.series(metric.name, unplaced=True) for n in one.sizes]
+def _by_key(runs: Iterable[Mapping[K, Series]]) -> dict[K, dict[int, Series]]:
+    """Return the series of each key by the index of the run."""
+    found: dict[K, dict[int, Series]] = {}
+    for i, own in enumerate(runs):
+        for key, series in own.items():
+            found.setdefault(key, {})[i] = series
+    return found
 
 
-def _case_tracks(
-    runs: Sequence[Run], metric: Metric, places: Mapping[tuple[Case, int], int]
-) -> list[Track]:
-    found: dict[str, dict[int, Series]] = {}
-    for i, run in enumerate(runs):
-        for case_id, series in series_by_case(run, metric.name).items():
-            found.setdefault(case_id, {})[i] = series
+def _case_tracks(runs: Sequence[Run], metric: Metric, order: Sequence[Series]) -> list[Track]:
     records = [run.by_case() for run in runs]
+    places = ((series.key, n) for series in order for n in series.sizes)
+    rank = {place: i for i, place in enumerate(places)}
+    every = range(len(runs))
     tracks = []
-    for case_id, measured in found.items():
+    for case_id, measured in _by_key(series_by_case(run, metric.name) for run in runs).items():
         first = next(iter(measured.values()))
         (n,) = first.sizes
-        gaps = {
-            i: _reason(own.get(case_id, ()), metric)
-            for i, own in enumerate(records)
-            if i not in measured
-        }
-        points = {i: series.point(n).value for i, series in measured.items()}
-        every = tuple(points.get(i) for i in range(len(runs)))
-        exact = _exact(list(measured.values()))
-        tracks.append(Track(metric, first.key, case_id, (n,), every, gaps, exact))
-    return sorted(tracks, key=lambda track: places[track.key, track.sizes[0]])
+        points = tuple(measured[i].point(n).value if i in measured else None for i in every)
+        gaps = {i: _reason(records[i].get(case_id, ()), metric) for i in every if i not in measured}
+        exact = _exact(measured.values())
+        tracks.append(Track(metric, first.key, case_id, (n,), points, gaps, exact))
+    return sorted(tracks, key=lambda track: rank[track.key, track.sizes[0]])
 
 
-def _exact(series: Sequence[Series]) -> bool:
+def _exact(series: Collection[Series]) -> bool:
     """Say whether all runs counted, and in one way."""
-    sources = {source for one in series for source in one.sources}
-    return len(sources) == 1 and all(one.noiseless for one in series)
+    sources = {source for own in series for source in own.sources}
+    return len(sources) == 1 and all(own.noiseless for own in series)
 
 
 def _reason(own: Sequence[Record], metric: Metric) -> str:
@@ -217,39 +198,34 @@ def _reason(own: Sequence[Record], metric: Metric) -> str:
     return failure_record(failed).failure if failed else f"no {metric.name} measured"
 
 
-def _slope_tracks(runs: Sequence[Run], metric: Metric, order: Sequence[Case]) -> list[Track]:
-    found: dict[Case, dict[int, Series]] = {key: {} for key in order}
-    for i, run in enumerate(runs):
-        for one in series_of(run, metric.name):
-            found[one.key][i] = one
-    tracks = (_slope_track(key, measured, len(runs)) for key, measured in found.items())
-    return [track for track in tracks if track is not None]
-
-
-def _slope_track(key: Case, measured: Mapping[int, Series], count: int) -> Track | None:
-    """Return the exponents of one configuration, all of them over the same sizes.
+def _slope_tracks(runs: Sequence[Run], metric: Metric, order: Sequence[Series]) -> list[Track]:
+    """Return the exponents of each configuration, all of them over the same sizes.
 
     An exponent depends on where it is taken: were a run that lacks the largest n given one over
     what it has, the curve between the sizes would pass for a change. Sizes that most runs measured
     are the basis; runs without one of them have no exponent.
     """
-    series = list(measured.values())
-    runs_at = Counter(n for one in series for n in one.sizes)
-    usual = {n for n, runs in runs_at.items() if 2 * runs > len(series)}
-    fullest = max(series, key=lambda one: len(usual & set(one.sizes)))
-    sizes = tail_sizes(fullest.over(usual))
-    if len(sizes) < TAIL_SIZES:
-        return None
-    values: list[Interval | None] = []
-    gaps: dict[int, str] = {}
-    for i in range(count):
-        own = measured.get(i)
-        missing = sorted(set(sizes) - set(own.sizes if own else ()))
-        values.append(None if own is None or missing else exponent(own, sizes).slope)
-        if missing:
-            gaps[i] = f"not measured at n = {', '.join(map(str, missing))}"
-    metric = series[0].metric
-    return Track(metric, key, None, tuple(sizes), tuple(values), gaps, _exact(series))
+    found = _by_key({series.key: series for series in series_of(run, metric.name)} for run in runs)
+    tracks = []
+    for key in dict.fromkeys(series.key for series in order):
+        measured = found[key]
+        runs_at = Counter(n for series in measured.values() for n in series.sizes)
+        usual = {n for n, count in runs_at.items() if 2 * count > len(measured)}
+        fullest = max(measured.values(), key=lambda series: len(usual & set(series.sizes)))
+        sizes = tail_sizes(fullest.over(usual))
+        if len(sizes) < TAIL_SIZES:
+            continue
+        points: list[Interval | None] = []
+        gaps: dict[int, str] = {}
+        for i in range(len(runs)):
+            series = measured.get(i)
+            missing = sorted(set(sizes) - set(series.sizes if series else ()))
+            points.append(exponent(series, sizes).slope if series and not missing else None)
+            if missing:
+                gaps[i] = f"not measured at n = {', '.join(map(str, missing))}"
+        exact = _exact(measured.values())
+        tracks.append(Track(metric, key, None, tuple(sizes), tuple(points), gaps, exact))
+    return tracks
 
 
 def _y(track: Track) -> list[float]:
@@ -260,7 +236,6 @@ def _y(track: Track) -> list[float]:
 
 
 def _exact_levels(track: Track) -> Levels:
-    """Return the levels of a track without noise."""
     same = math.log1p(_SAME) if track.by_ratio else _SAME
     return find_exact(_y(track), _SAME_SLOPE if track.case_id is None else same)
 
@@ -296,7 +271,7 @@ def _with_levels(track: Track, levels: Levels, visits: Sequence[Visit]) -> Track
         out_of_line=tuple(present[i] for i in levels.out_of_line),
         noise=noise,
         would_find=would_find,
-        undecided=_undecided(track, levels, [visits[i].revision for i in present]),
+        undecided=_undecided(track, levels, {visits[i].revision for i in present}),
     )
 
 
@@ -305,10 +280,10 @@ def _scaled(interval: Interval, by: float) -> Interval:
     return Interval(interval.value * by, low, high)
 
 
-def _undecided(track: Track, levels: Levels, revisions: Sequence[int]) -> str | None:
-    needed = 2 if track.exact else MIN_RUNS
-    if len(revisions) < needed:
-        return f"it takes {needed} runs to tell steps, there are {len(revisions)}"
-    if not track.exact and len(set(revisions)) < 2:
+def _undecided(track: Track, levels: Levels, revisions: set[str]) -> str | None:
+    runs, needed = len(track.present), 2 if track.exact else MIN_RUNS
+    if runs < needed:
+        return f"it takes {needed} runs to detect a step, there are {runs}"
+    if not track.exact and len(revisions) < 2:
         return "all runs are of one commit"
-    return None if levels.would_find is not None else "too few runs are in line to tell steps"
+    return None if levels.would_find is not None else "too few runs are in line to detect a step"

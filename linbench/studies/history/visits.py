@@ -15,13 +15,7 @@ _HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Commit:
-    """What the repository at hand says of a commit.
-
-    Attributes:
-        place: Its place in topological order, the oldest first.
-        date: When it was committed, ISO 8601.
-        subject: The first line of its message.
-    """
+    """What the repository at hand says of a commit; place is in topological order, oldest first."""
 
     place: int
     date: str
@@ -30,27 +24,37 @@ class Commit:
 
 @dataclass(frozen=True)
 class Visit:
-    """One run in its place in a history.
-
-    Attributes:
-        header: The run's.
-        commit: The commit it measured; None where the run does not say.
-        dirty: Whether more than the commit was in the tree.
-        known: What the repository at hand says of the commit, if it was asked and knows.
-        revision: What was measured: equal for runs of one commit. A dirty tree is a revision of
-            its own, since nobody knows what was in it.
-    """
+    """One run in its place in a history."""
 
     header: Header
-    commit: str | None
-    dirty: bool
     known: Commit | None
-    revision: int
+    """What the repository at hand says of the commit, if it was asked and knows."""
 
     @property
     def run_id(self) -> str:
         """The run."""
         return self.header.run_id
+
+    @property
+    def commit(self) -> str | None:
+        """The commit it measured; None where the run does not say."""
+        return _commit(self.header)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether more than the commit was in the tree."""
+        return bool(self.header.git and self.header.git.dirty)
+
+    @property
+    def revision(self) -> str:
+        """What was measured: the commit; where nobody knows what was in the tree, the run."""
+        return self.run_id if self.commit is None or self.dirty else self.commit
+
+    @property
+    def moment(self) -> datetime:
+        """When it was made."""
+        made = datetime.fromisoformat(self.header.created)
+        return made if made.tzinfo else made.replace(tzinfo=UTC)
 
     @property
     def name(self) -> str:
@@ -66,13 +70,9 @@ class Visit:
 
 
 def commits_of(runs: Runs) -> dict[str, Commit]:
-    """Ask the repository at hand (the current folder's) for the commits that runs measured.
-
-    Returns:
-        What it knows by hash; nothing outside a repository, or without git.
-    """
+    """Ask the repository at hand (the current folder's) for the commits that runs measured."""
     # a run file may come from anywhere: what is no full hash might be an option of git
-    asked = {_tree(header)[0] or "" for header in runs.headers}
+    asked = {_commit(header) or "" for header in runs.headers}
     hashes = sorted(commit for commit in asked if _HASH.fullmatch(commit))
     if not hashes:
         return {}
@@ -90,35 +90,19 @@ def commits_of(runs: Runs) -> dict[str, Commit]:
 def visits_of(
     headers: Sequence[Header], commits: Mapping[str, Commit]
 ) -> tuple[tuple[Visit, ...], str]:
-    """Return runs in order, and by what they are ordered.
-
-    Args:
-        headers: The header of each run.
-        commits: What the repository at hand knows of their commits. Runs are in its order if it
-            knows all, else in the order in which they were made.
-    """
-    trees = [_tree(header) for header in headers]
-    unknown = [i for i, (commit, _) in enumerate(trees) if commit not in commits]
-
-    def order(i: int) -> tuple[int, bool, datetime]:
-        commit, dirty = trees[i]
-        place = 0 if unknown or commit is None else commits[commit].place
-        return place, dirty and not unknown, _moment(headers[i])
-
-    visits: list[Visit] = []
-    seen: dict[tuple[str, bool], int] = {}
-    for i in sorted(range(len(headers)), key=order):
-        header, (commit, dirty) = headers[i], trees[i]
-        tree = (header.run_id, False) if commit is None or dirty else (commit, True)
-        known = commits.get(commit) if commit else None
-        visits.append(Visit(header, commit, dirty, known, seen.setdefault(tree, len(seen))))
+    """Return runs in the order of their commits if all are known, else as made; and why."""
+    visits = [Visit(header, commits.get(_commit(header) or "")) for header in headers]
+    unknown = [visit for visit in visits if visit.known is None]
     if not unknown:
+        places = {visit.run_id: visit.known.place for visit in visits if visit.known}
+        visits.sort(key=lambda visit: (places[visit.run_id], visit.dirty, visit.moment))
         return tuple(visits), "in the order of their commits (git's topological order)"
-    first = trees[unknown[0]][0]
+    visits.sort(key=lambda visit: visit.moment)
+    first = unknown[0].commit
     why = (
         f"the repository at hand does not know commit {first[:8]}"
         if first
-        else f"{headers[unknown[0]].run_id} does not say its commit"
+        else f"{unknown[0].run_id} does not say its commit"
     )
     return tuple(visits), f"in the order they were made, since {why}"
 
@@ -137,11 +121,5 @@ def _settings(header: Header) -> dict[str, str]:
     return {name: str(value) for name, value in found.items() if value is not None}
 
 
-def _tree(header: Header) -> tuple[str | None, bool]:
-    """Return the commit that a run measured, and whether its tree had more in it."""
-    return (header.git.commit or None, header.git.dirty) if header.git else (None, False)
-
-
-def _moment(header: Header) -> datetime:
-    made = datetime.fromisoformat(header.created)
-    return made if made.tzinfo else made.replace(tzinfo=UTC)
+def _commit(header: Header) -> str | None:
+    return (header.git.commit or None) if header.git else None

@@ -1,10 +1,13 @@
 """How time, memory and whatever else was measured grow with n, and who wins from which n on."""
 
-from linbench.report.content import Section, Sentence
+from collections.abc import Iterator
+
+from linbench.report.content import Section, Sentence, Table
 from linbench.run.runs import Panel, Runs
 from linbench.studies.labels import capital, panel_stems, panel_title
-from linbench.studies.scaling import charts, tables
+from linbench.studies.scaling import tables
 from linbench.studies.scaling.analyse import Answer, analyse
+from linbench.studies.scaling.charts import figures_of
 from linbench.studies.scaling.summary import disturbed, drift, sentences
 from linbench.studies.scaling.views import views_of
 
@@ -34,36 +37,30 @@ def sections(runs: Runs) -> list[Section]:
     panels = runs.once(analyse).by_panel()
     stems = panel_stems(panels)
     return [
-        _section(capital(panel_title(panel, panels)), stems[panel], own, _memory(runs, panel))
+        Section(
+            title=capital(panel_title(panel, panels)),
+            figures=tuple(figures_of(own.per_metric, stems[panel], views_of(own.per_metric))),
+            tables=tuple(filter(None, _tables(own, _memory_bytes(runs, panel)))),
+        )
         for panel, own in panels.items()
     ]
 
 
-def _memory(runs: Runs, panel: Panel) -> int | None:
-    """Return the memory of the device that a panel was measured on, in bytes."""
+def _memory_bytes(runs: Runs, panel: Panel) -> int | None:
+    """Return the memory of the device that a panel was measured on."""
     machine = runs.header(panel.run_id).machine
     on_gpu = (panel.problem.device or "").startswith("cuda")
     return machine.gpu_memory_bytes if on_gpu else machine.memory_bytes
 
 
-def _section(title: str, stem: str, answer: Answer, memory_bytes: int | None) -> Section:
-    panel, scalings = answer.per_metric, answer.scalings
-    fitted = (
-        [
-            tables.verdicts(scalings),
-            tables.exponents(scalings),
-            tables.crossovers(answer.crossovers),
-            tables.limits(scalings, memory_bytes) if memory_bytes else None,
-            tables.laws(scalings),
-            tables.local_slopes(scalings),
-            tables.gains(panel),
-        ]
-        if scalings
-        else []
-    )
-    found = [*fitted, tables.measurements(panel)]
-    return Section(
-        title=title,
-        figures=tuple(charts.figures_of(panel, stem, views_of(panel))),
-        tables=tuple(table for table in found if table is not None),
-    )
+def _tables(answer: Answer, memory_bytes: int | None) -> Iterator[Table | None]:
+    scalings, panel = answer.scalings, answer.per_metric
+    if scalings:
+        yield tables.verdicts(scalings)
+        yield tables.exponents(scalings)
+        yield tables.crossovers(answer.crossovers)
+        yield tables.limits(scalings, memory_bytes) if memory_bytes else None
+        yield tables.laws(scalings)
+        yield tables.local_slopes(scalings)
+    yield tables.gains(panel)
+    yield tables.measurements(panel)

@@ -1,8 +1,9 @@
-"""Assertions on exponents and ratios, decided by their intervals: holds, fails, or cannot tell."""
+"""Assertions on exponents and ratios, decided by their intervals: holds, fails, or is undecided."""
 
+import itertools
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,20 +11,16 @@ from linbench.errors import UsageError, did_you_mean
 from linbench.run.runs import Series
 from linbench.stats.interval import Interval
 from linbench.studies.crossover import ratios
-from linbench.studies.scaling.analyse import Scaling
+from linbench.studies.scaling.analyse import interval_json
+from linbench.studies.scaling.exponent import exponent
 
-Outcome = Literal["holds", "fails", "cannot tell"]
-GRAMMAR = "for instance 'linformer:time<=1.15' or 'linformer k=128/sdpa:time@8192<0.5'"
+Outcome = Literal["holds", "fails", "undecided"]
+_EXAMPLES = "for instance 'linformer:time<=1.15' or 'linformer k=128/sdpa:time@8192<0.5'"
 
 _FORM = re.compile(
     r"(?P<name>[^:<>@]+):(?P<metric>[\w.-]+)(?:@(?P<n>\d+))?\s*(?P<sign><=|>=|<|>)\s*(?P<bound>\S+)"
 )
-_SIGNS: dict[str, Callable[[float, float], bool]] = {
-    "<=": operator.le,
-    ">=": operator.ge,
-    "<": operator.lt,
-    ">": operator.gt,
-}
+_SIGNS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
 
 
 @dataclass(frozen=True)
@@ -61,18 +58,18 @@ def parse(text: str) -> Assertion:
     """
     match = _FORM.fullmatch(text.strip())
     if match is None:
-        raise UsageError(f"--assert '{text}' is not an assertion, expected {GRAMMAR}")
+        raise UsageError(f"--assert '{text}' is not an assertion, expected {_EXAMPLES}")
     name, baseline = _names(match["name"])
     if (baseline is None) != (match["n"] is None):
         raise UsageError(
             f"--assert '{text}' mixes two forms: an exponent has neither '/' nor '@', a ratio at "
-            f"one n has both, {GRAMMAR}"
+            f"one n has both, {_EXAMPLES}"
         )
     try:
         bound = float(match["bound"])
     except ValueError:
         raise UsageError(
-            f"--assert '{text}' has the bound '{match['bound']}', expected a number, {GRAMMAR}"
+            f"--assert '{text}' has the bound '{match['bound']}', expected a number, {_EXAMPLES}"
         ) from None
     n = int(match["n"]) if match["n"] else None
     return Assertion(text, name, baseline, match["metric"], n, match["sign"], bound)
@@ -87,44 +84,42 @@ def _names(text: str) -> tuple[str, str | None]:
     return text.strip(), None
 
 
-def decide(assertion: Assertion, scalings: Sequence[Scaling]) -> list[Decision]:
+def decide(assertion: Assertion, series: Sequence[Series]) -> list[Decision]:
     """Decide an assertion for every series, or pair of series of one panel, that it names.
-
-    Args:
-        assertion: The claim.
-        scalings: What was measured, of every metric.
 
     Raises:
         UsageError: it names a metric or a series that was not measured.
     """
-    measured = list(dict.fromkeys(one.series.metric.name for one in scalings))
+    possible = [one for one in series if one.metric.scale == "log"]
+    of_what = "on a logarithmic scale"
+    if assertion.baseline is None:
+        possible = [one for one in possible if one.metric.is_cost]
+        of_what += " with less the better"
+    measured = list(dict.fromkeys(one.metric.name for one in possible))
     if assertion.metric not in measured:
         raise UsageError(
             f"--assert '{assertion.text}' names the metric '{assertion.metric}', expected one that "
-            f"was measured and is on a logarithmic scale: {', '.join(measured) or 'there is none'}"
+            f"was measured and is {of_what}: {', '.join(measured) or 'there is none'}"
             f"{did_you_mean(assertion.metric, measured)}"
         )
-    of_metric = [one for one in scalings if one.series.metric.name == assertion.metric]
+    of_metric = [one for one in possible if one.metric.name == assertion.metric]
     named = _fitting(assertion, assertion.name, of_metric)
     if assertion.baseline is None:
-        return [_decision(assertion, one.series.key.label, one.exponent.slope) for one in named]
-    baselines = _fitting(assertion, assertion.baseline, of_metric)
+        return [_decision(assertion, one.key.label, exponent(one).slope) for one in named]
     decisions = []
-    for one in named:
-        for base in baselines:
-            if one is base or one.series.panel != base.series.panel:
-                continue
-            found = [r.value for r in ratios(base.series, one.series) if r.n == assertion.n]
-            subject = f"{one.series.key.label} / {base.series.key.label} at n = {assertion.n}"
-            decisions.append(_decision(assertion, subject, found[0] if found else None))
-    return decisions or [Decision(assertion, "no pair of one run and setting", None, "cannot tell")]
+    for one, base in itertools.product(named, _fitting(assertion, assertion.baseline, of_metric)):
+        if one is not base and one.panel == base.panel:
+            found = (ratio.value for ratio in ratios(base, one) if ratio.n == assertion.n)
+            subject = f"{one.key.label} / {base.key.label} at n = {assertion.n}"
+            decisions.append(_decision(assertion, subject, next(found, None)))
+    return decisions or [Decision(assertion, "no pair of one run and setting", None, "undecided")]
 
 
-def _fitting(assertion: Assertion, name: str, among: Sequence[Scaling]) -> list[Scaling]:
+def _fitting(assertion: Assertion, name: str, among: Sequence[Series]) -> list[Series]:
     """Return the series that a name fits, one at least."""
-    found = [one for one in among if _fits(name, one.series)]
+    found = [one for one in among if _fits(name, one)]
     if not found:
-        known = list(dict.fromkeys(one.series.key.label for one in among))
+        known = list(dict.fromkeys(one.key.label for one in among))
         raise UsageError(
             f"--assert '{assertion.text}' names '{name}', of which no {assertion.metric} was "
             f"measured, expected one of {', '.join(known)}{did_you_mean(name, known)}"
@@ -141,29 +136,26 @@ def _fits(name: str, series: Series) -> bool:
 def _decision(assertion: Assertion, subject: str, value: Interval | None) -> Decision:
     """Decide by both ends of the interval: only where they agree is the answer known."""
     if value is None or value.low is None or value.high is None:
-        return Decision(assertion, subject, value, "cannot tell")
+        return Decision(assertion, subject, value, "undecided")
     holds = _SIGNS[assertion.sign]
-    ends = holds(value.low, assertion.bound), holds(value.high, assertion.bound)
-    outcome: Outcome = "holds" if all(ends) else "cannot tell" if any(ends) else "fails"
+    ends = [holds(end, assertion.bound) for end in (value.low, value.high)]
+    outcome: Outcome = "holds" if all(ends) else "undecided" if any(ends) else "fails"
     return Decision(assertion, subject, value, outcome)
 
 
 def outcome_of(decisions: Sequence[Decision]) -> Outcome:
-    """Return what became of all: fails if any fails, else cannot tell if any cannot."""
+    """Return what became of all: fails if any fails, else undecided if any is."""
     outcomes = {decision.outcome for decision in decisions}
     if "fails" in outcomes:
         return "fails"
-    return "holds" if outcomes == {"holds"} else "cannot tell"
+    return "holds" if outcomes == {"holds"} else "undecided"
 
 
 def to_json(decision: Decision) -> dict[str, Any]:
     """Return a decision for machines."""
-    value = decision.value
     return {
         "assertion": decision.assertion.text,
         "subject": decision.subject,
-        "value": value.value if value else None,
-        "ci_low": value.low if value else None,
-        "ci_high": value.high if value else None,
+        **interval_json("value", decision.value),
         "outcome": decision.outcome,
     }

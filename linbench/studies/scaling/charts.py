@@ -1,6 +1,6 @@
 """The figures of a panel, as data: which lines stand together, and what the captions say."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from linbench import words
@@ -10,33 +10,22 @@ from linbench.run.metrics import MEMORY, Metric
 from linbench.run.runs import Series
 from linbench.run.shape import matrices_bytes
 from linbench.stats.interval import Interval
-from linbench.studies.crossover import Basis, Ratio, bases_of, ratios
+from linbench.studies.crossover import Basis, bases_of, ratios
 from linbench.studies.labels import EACH_N, VARIANTS, capital, label_of, wording
 from linbench.studies.scaling.analyse import PerMetric
 
 MAX_LINES = 8
-_EACH_K = "projected dimension k"
 
 
-def figures_of(panel: PerMetric, stem: str, views: tuple[View, ...] = ()) -> list[Figure]:
-    """Return the figures of one panel.
-
-    Args:
-        panel: Its series by metric.
-        stem: What file names start with.
-        views: The costs in all ways to look at them, see `linbench.studies.scaling.views`.
-    """
+def figures_of(panel: PerMetric, stem: str, views: tuple[View, ...]) -> Iterator[Figure]:
+    """Give the figures of one panel, the first with all ways to look at it (`views_of`)."""
     shown: PerMetric = {metric: main_lines(series) for metric, series in panel.items()}
     keys = [one.key for series in panel.values() for one in series]
     names = dict.fromkeys(label_of(one.key, keys) for own in shown.values() for one in own)
-    gain = _gain(shown, stem)
-    found = [
-        replace(_cost(shown, stem), views=views, shown=tuple(names)),
-        gain and replace(gain, covered=bool(views)),
-        _gain_by_k(shown, stem),
-        *(_variants(panel, field, stem) for field in VARIANTS),
-    ]
-    return [figure for figure in found if figure is not None]
+    yield replace(_values(shown, stem), views=views, shown=tuple(names))
+    yield from _gains(shown, stem)
+    for field in VARIANTS:
+        yield from _variants(panel, field, stem)
 
 
 def main_lines(series: Sequence[Series]) -> list[Series]:
@@ -55,67 +44,57 @@ def _plainness(series: Series) -> int:
     return -sum((*usual, key.order in (None, "auto")))
 
 
-def line_of(series: Series, label: str, x: Iterable[int], y: Iterable[Interval]) -> Line:
-    """Return points of one series as a line; a baseline is drawn wider."""
+def line_of(series: Series, label: str, points: Mapping[int, Interval]) -> Line:
+    """Return points over n of one series as a line; a baseline is drawn wider."""
     return Line(
         label,
-        tuple(map(float, x)),
-        tuple(y),
+        tuple(map(float, points)),
+        tuple(points.values()),
         key=series.key,
         run_id=series.run_id,
         wide=series.is_exact_attention,
     )
 
 
-def cost_plot(metric: Metric, series: Sequence[Series], among: Iterable[Case]) -> Plot:
-    """Return the plot of one metric against n, a line per series.
-
-    Args:
-        metric: The metric.
-        series: Its series.
-        among: The keys of all series that their labels must tell them from.
-    """
-    keys = list(among)
+def cost_plot(metric: Metric, series: Iterable[Series], among: Sequence[Case]) -> Plot:
+    """Return the plot of one metric against n, a line per series, labelled among those keys."""
     lines = tuple(
-        line_of(one, label_of(one.key, keys), one.sizes, (point.value for point in one.points()))
+        line_of(one, label_of(one.key, among), {point.n: point.value for point in one.points()})
         for one in series
     )
-    guides = (1.0, 2.0) if metric.scale == "log" else ()
+    guides = (1.0, 2.0) if metric.is_cost else ()
     title = capital(wording(metric).of_a_call)
     return Plot(title, EACH_N, "", metric.unit, lines, metric.scale, guides)
 
 
-def _cost(shown: PerMetric, stem: str) -> Figure:
-    plots = (
-        cost_plot(metric, series, [one.key for one in series]) for metric, series in shown.items()
-    )
+def _values(shown: PerMetric, stem: str) -> Figure:
+    costs = any(metric.is_cost for metric in shown)
     linear = [wording(metric).noun for metric in shown if metric.scale == "linear"]
+    what = "Cost" if costs else capital(words.listed(wording(metric).noun for metric in shown))
     but_for = f" but for {words.listed(linear)}" if linear else ""
+    guides = "; the thin dashes rise with slope 1 and 2" if costs else ""
     return Figure(
         f"{stem}cost",
-        "Cost against sequence length",
+        f"{what} against sequence length",
         "Medians over rounds with 95 % intervals (rounds as independent units), both axes "
-        f"logarithmic{but_for}; the thin dashes rise with slope 1 and 2. Only what was measured is "
-        f"drawn. {weights_note(shown)}",
-        (tuple(plots),),
+        f"logarithmic{but_for}{guides}. Only what was measured is drawn. {weights_note(shown)}",
+        (tuple(cost_plot(metric, own, [one.key for one in own]) for metric, own in shown.items()),),
     )
 
 
 def weights_note(panel: PerMetric) -> str:
     """Say what Linformer holds besides: E and F are weights, and a call's peak is above weights."""
-    held = {
-        (n, one.key.k_text): matrices
+    held = [
+        (matrices, one.sizes[-1], one.key.k_text)
         for one in panel.get(MEMORY, ())
-        for n in one.sizes[-1:]
-        if one.key.k_text and (matrices := matrices_bytes(one.key.at(n)))
-    }
+        if one.key.k_text and (matrices := matrices_bytes(one.key.at(one.sizes[-1])))
+    ]
     if not held:
         return ""
-    n, k = max(held, key=lambda key: held[key])
+    most, n, k = max(held)
     return (
         "Peak memory is what a call needs above weights and inputs. Linformer's E and F are "
-        f"weights, held all the time: {words.quantity(held[n, k], MEMORY.unit)} at n = {n} and "
-        f"k = {k}."
+        f"weights, held all the time: {words.quantity(most, MEMORY.unit)} at n = {n} and k = {k}."
     )
 
 
@@ -132,35 +111,32 @@ def how_gains_count(panel: PerMetric) -> str:
     return f"How many times as much the baseline costs{or_has}"
 
 
-def _gain(shown: PerMetric, stem: str) -> Figure | None:
-    rows = _gain_rows(shown, _gain_lines, EACH_N)
-    if not rows:
-        return None
-    return Figure(
-        f"{stem}gain",
-        f"{gains_title(shown)} against sequence length",
-        f"{how_gains_count(shown)} at the same n, compared within rounds, with 95 % intervals; "
-        "above 1 (the thin line) the implementation wins. The best exact implementation is the "
-        "cheapest of those measured at that n.",
-        rows,
-    )
-
-
-def _gain_by_k(shown: PerMetric, stem: str) -> Figure | None:
-    rows = _gain_rows(shown, _gain_lines_by_k, _EACH_K)
-    if not rows:
-        return None
-    return Figure(
-        f"{stem}gain-by-k",
-        f"{gains_title(shown)} against k",
-        f"{how_gains_count(shown)}, over the projected dimension k of Linformer, with 95 % "
-        "intervals; a line per sequence length.",
-        rows,
-    )
+def _gains(shown: PerMetric, stem: str) -> Iterator[Figure]:
+    """Give the figures of what is won over each baseline: against n, and against k."""
+    title, caption = gains_title(shown), how_gains_count(shown)
+    if rows := _gain_rows(shown, Plot("", EACH_N, "", words.RATIO, ()), _over_n):
+        yield Figure(
+            f"{stem}gain",
+            f"{title} against sequence length",
+            f"{caption} at the same n, compared within rounds, with 95 % intervals; above 1 (the "
+            "thin line) the implementation wins. The best exact implementation is the cheapest of "
+            "those measured at that n.",
+            rows,
+            covered=True,
+        )
+    plot = Plot("", "projected dimension k", "", words.RATIO, (), x_name="k")
+    if rows := _gain_rows(shown, plot, _over_k):
+        yield Figure(
+            f"{stem}gain-by-k",
+            f"{title} against k",
+            f"{caption}, over the projected dimension k of Linformer, with 95 % intervals; a line "
+            "per sequence length.",
+            rows,
+        )
 
 
 def _gain_rows(
-    shown: PerMetric, make: Callable[[Basis], tuple[Line, ...]], x_label: str
+    shown: PerMetric, axes: Plot, make: Callable[[Basis], tuple[Line, ...]]
 ) -> tuple[tuple[Plot, ...], ...]:
     """Return a row of plots for each basis, a plot per metric."""
     rows: dict[bool, list[Plot]] = {False: [], True: []}
@@ -168,89 +144,78 @@ def _gain_rows(
         for basis in bases_of(series):
             if lines := make(basis):
                 title = capital(f"{wording(metric).gain} over {basis.name}")
-                rows[basis.best].append(Plot(title, x_label, "", words.RATIO, lines))
+                rows[basis.best].append(replace(axes, title=title, lines=lines))
     return tuple(tuple(row) for row in rows.values() if row)
 
 
-def _gain_lines(basis: Basis) -> tuple[Line, ...]:
+def _over_n(basis: Basis) -> tuple[Line, ...]:
     keys = [one.key for one in basis.candidates]
-    found = ((one, basis.ratios(one)) for one in basis.candidates)
-    return tuple(
-        line_of(one, label_of(one.key, keys), (r.n for r in own), (r.gain for r in own))
-        for one, own in found
-        if own
-    )
+    gains = ((one, {r.n: r.gain for r in basis.ratios(one)}) for one in basis.candidates)
+    return tuple(line_of(one, label_of(one.key, keys), own) for one, own in gains if own)
 
 
-def _gain_lines_by_k(basis: Basis) -> tuple[Line, ...]:
-    """One line per n, over the k of Linformer's plainest variant."""
+def _over_k(basis: Basis) -> tuple[Line, ...]:
+    """Return a line per n, over the k of Linformer's plainest variant."""
     by_n: dict[int, dict[int, Interval]] = {}
     for one in sorted(basis.candidates, key=_plainness):
         if isinstance(one.key.k, int):
             for ratio in basis.ratios(one):
                 by_n.setdefault(ratio.n, {}).setdefault(one.key.k, ratio.gain)
-    kept = {n: gains for n, gains in sorted(by_n.items()) if len(gains) > 1}
+    kept = {f"n = {words.tokens(n)}": by_n[n] for n in sorted(by_n) if len(by_n[n]) > 1}
+    return _shaded({label: dict(sorted(gains.items())) for label, gains in kept.items()})
+
+
+def _shaded(lines: Mapping[str, Mapping[int, Interval]]) -> tuple[Line, ...]:
+    """Return lines without a series of their own, by label; those without points are left out."""
     return tuple(
         Line(
-            f"n = {words.tokens(n)}",
-            tuple(float(k) for k in sorted(gains)),
-            tuple(gains[k] for k in sorted(gains)),
-            level=i / max(1, len(kept) - 1),
+            label,
+            tuple(map(float, points)),
+            tuple(points.values()),
+            level=i / max(1, len(lines) - 1),
         )
-        for i, (n, gains) in enumerate(kept.items())
+        for i, (label, points) in enumerate(lines.items())
+        if points
     )
 
 
-def _variants(panel: PerMetric, field: str, stem: str) -> Figure | None:
+def _variants(panel: PerMetric, field: str, stem: str) -> Iterator[Figure]:
     """Compare the variants of one field (sharing modes, projections, orders) at equal k."""
     rows: dict[tuple[str | None, ...], list[Plot]] = {}
     references: dict[str, None] = {}
     for metric, series in panel.items():
-        if metric.scale == "linear":
-            continue
-        for group, members in _groups(series, field).items():
+        groups = _groups(series, field) if metric.scale == "log" else {}
+        for group, members in groups.items():
             first = min(members, key=_plainness)
             reference = str(getattr(first.key, field))
             references[reference] = None
-            lines = _relative_lines(first, [one for one in members if one is not first], field)
-            if lines:
+            over_first = {
+                str(getattr(one.key, field)): {r.n: r.value for r in ratios(first, one)}
+                for one in members
+                if one is not first
+            }
+            if lines := _shaded(over_first):
                 title = f"{wording(metric).of_a_call}, {label_of(first.key, [first.key])}"
                 y_label = f"relative to {reference}"
                 plot = Plot(capital(title), EACH_N, y_label, words.RATIO, lines)
                 rows.setdefault(group, []).append(plot)
-    if not rows:
-        return None
-    more = any(metric.better == "more" for metric in panel)
-    return Figure(
-        f"{stem}{field}",
-        f"{capital(field)}{' modes' if field == 'sharing' else 's'} side by side",
-        f"Cost relative to {' or '.join(references)} at the same n and k, compared within rounds, "
-        "with 95 % intervals; below 1 (the thin line) a variant costs less"
-        f"{', or has less where more is better' if more else ''}.",
-        tuple(map(tuple, rows.values())),
-    )
+    if rows:
+        more = any(metric.better == "more" for metric in panel)
+        yield Figure(
+            f"{stem}{field}",
+            f"{capital(field)}{' modes' if field == 'sharing' else 's'} side by side",
+            f"Cost relative to {' or '.join(references)} at the same n and k, compared within "
+            "rounds, with 95 % intervals; below 1 (the thin line) a variant costs less"
+            f"{', or has less where more is better' if more else ''}.",
+            tuple(map(tuple, rows.values())),
+        )
 
 
 def _groups(series: Sequence[Series], field: str) -> dict[tuple[str | None, ...], list[Series]]:
     """Group series that differ in one field only; groups of one are left out."""
     groups: dict[tuple[str | None, ...], list[Series]] = {}
-    fixed = [name for name in VARIANTS if name != field]
     for one in series:
         if getattr(one.key, field) is not None:
-            others = (getattr(one.key, name) for name in fixed)
+            others = (getattr(one.key, name) for name in VARIANTS if name != field)
             groups.setdefault((one.key.impl, one.key.k_text, *others), []).append(one)
     return {group: members for group, members in groups.items() if len(members) > 1}
-
-
-def _relative_lines(first: Series, others: Sequence[Series], field: str) -> tuple[Line, ...]:
-    found: list[tuple[Series, list[Ratio]]] = [(one, ratios(first, one)) for one in others]
-    return tuple(
-        Line(
-            str(getattr(one.key, field)),
-            tuple(float(ratio.n) for ratio in own),
-            tuple(ratio.value for ratio in own),
-            level=i / max(1, len(others) - 1),
-        )
-        for i, (one, own) in enumerate(found)
-        if own
-    )

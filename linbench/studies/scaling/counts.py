@@ -4,30 +4,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from linbench.attention import Costs
 from linbench.run.case import Case
 from linbench.run.metrics import ENERGY, MEMORY, TIME, Metric
 from linbench.run.shape import costs_of, unbounded
 
-
-def _counted(costs: Costs, metric: Metric) -> int:
-    """Return what is counted of a metric: operations of matrix products for time and energy."""
-    counts = {
-        TIME.name: costs.flops,
-        ENERGY.name: costs.flops,
-        MEMORY.name: costs.peak_bytes,
-    }
-    return counts.get(metric.name, 0)
+_COUNTED = {TIME.name: "flops", ENERGY.name: "flops", MEMORY.name: "peak_bytes"}
+"""What is counted of a metric, as the costs call it: operations of matrix products for time."""
 
 
 def predicted_exponent(key: Case, metric: Metric, sizes: Sequence[int]) -> float | None:
     """Return the log-log slope of the counts over some sizes, None where they are not known."""
-    costs = [costs_of(key.at(n)) for n in sizes]
-    known = [_counted(one, metric) for one in costs if one is not None]
-    if len(known) < len(sizes) or len(sizes) < 2 or min(known) <= 0:
+    if metric.name not in _COUNTED:
+        return None
+    known = filter(None, (costs_of(key.at(n)) for n in sizes))
+    counts = [getattr(costs, _COUNTED[metric.name]) for costs in known]
+    if len(counts) < max(2, len(sizes)) or min(counts) <= 0:
         return None
     # as floats: the counts of an n without bound are beyond 64 bits
-    slope, _ = np.polyfit(np.log(sizes), np.log(np.asarray(known, dtype=np.float64)), 1)
+    slope, _ = np.polyfit(np.log(sizes), np.log(np.asarray(counts, dtype=np.float64)), 1)
     return float(slope)
 
 
@@ -48,21 +42,16 @@ def expected_exponent(key: Case, metric: Metric) -> float | None:
     return float(round(slope)) - (1.0 if key.tokens else 0.0)
 
 
-def needed_n(key: Case, metric: Metric, expected: float, n_max: int) -> int | None:
+def needed_n(key: Case, metric: Metric, n_max: int) -> int | None:
     """Return the largest n that a tail needs for the counts to grow within 10 % as theory expects.
 
-    Args:
-        key: The configuration that was measured.
-        metric: What is counted.
-        expected: The exponent for n without bound.
-        n_max: Where to begin: the largest n measured.
-
-    Returns:
-        `n_max` times a power of two; None where costs are not known, or never do.
+    It is `n_max`, the largest n measured, times a power of two; None where costs are not known, or
+    never grow so.
     """
+    expected = expected_exponent(key, metric)
     for n in (n_max << i for i in range(24)):
         slope = predicted_exponent(key, metric, (n // 4, n // 2, n))
-        if slope is None:
+        if slope is None or expected is None:
             return None
         if abs(slope - expected) <= 0.1 * expected:
             return n

@@ -10,18 +10,14 @@ from linbench.run.runs import Series
 def by_round(series: Iterable[Series]) -> dict[int, float]:
     """Return the relative speed of each round: 0.02 is a round 2 % slower than usual.
 
-    Every case is held against its own median over rounds; a round's value is the median over the
-    cases it visited. Since each round visits its cases in random order, drift widens intervals and
-    does not tilt slopes.
-
-    Args:
-        series: Time series of one run and machine.
+    Every case of these time series of one run is held against its own median over rounds; a round's
+    value is the median over the cases it visited. Since each round visits its cases in random
+    order, drift widens intervals and does not tilt slopes.
     """
     off: dict[int, list[float]] = {}
     for one in series:
         for n in one.sizes:
             logs = one.logs(n)
-            middle = statistics.median(logs.values()) if logs else 0.0
             for round_, value in logs.items():
-                off.setdefault(round_, []).append(value - middle)
+                off.setdefault(round_, []).append(value - statistics.median(logs.values()))
     return {round_: math.expm1(statistics.median(values)) for round_, values in sorted(off.items())}

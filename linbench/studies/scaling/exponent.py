@@ -1,5 +1,6 @@
 """Exponents: the slope of log cost against log n, where it counts, with its interval."""
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,17 +15,16 @@ TAIL_SIZES = 3
 
 @dataclass(frozen=True)
 class Exponent:
-    """The slope of log value against log n over the tail of a series.
+    """The slope of log cost against log n over the tail of a series.
 
     Attributes:
         slope: The exponent with its interval; None where there are too few sizes.
         last: The slope between the two largest sizes, which tells a bend from a straight tail.
         sizes: The sizes it was taken over, ascending.
         rounds: The fewest rounds at any of these sizes.
-        flagged: Readings of the tail that were disturbed or out of line, without weight in the
-            slope.
+        flagged: Readings of the tail, disturbed or out of line, that have no weight in the slope.
         reason: Why there is no exponent, or none with an interval; else None.
-        remedy: What to do about it; None where there is no reason.
+        remedy: What to do about that.
     """
 
     slope: Interval | None
@@ -59,10 +59,7 @@ def exponent(series: Series, sizes: list[int] | None = None) -> Exponent:
     Readings are laid out by size and round (`linbench.stats.intervals`); the exponent is the least
     squares slope through the size levels, whose noise is known from how rounds disagree, not from
     how well a straight line fits: curvature does not widen it, and shows in the local slopes.
-
-    Args:
-        series: The measured rounds.
-        sizes: The sizes to take it over; by default the tail.
+    It is taken over the tail, unless sizes are given.
     """
     sizes = tail_sizes(series) if sizes is None else sizes
     if len(sizes) < TAIL_SIZES:
@@ -75,14 +72,14 @@ def exponent(series: Series, sizes: list[int] | None = None) -> Exponent:
     centred = x - x.mean()
     slope = layout.contrast(centred / (centred @ centred))
     between = np.zeros(len(sizes))
-    between[-2:] = (-1 / (x[-1] - x[-2]), 1 / (x[-1] - x[-2]))
+    between[-2:] = np.array([-1, 1]) / (x[-1] - x[-2])
     return Exponent(
         slope=slope,
         last=layout.contrast(between),
         sizes=tuple(sizes),
         rounds=min(len(series.logs(n)) for n in sizes),
         flagged=int(layout.flagged.sum())
-        + sum(reading.disturbed and reading.n in sizes for reading in series.readings),
+        + sum(one.disturbed and one.n in sizes for one in series.readings),
         reason=None if slope.bounded else "measured in one round: no interval",
         remedy=None if slope.bounded else "raise --rounds",
     )
@@ -91,7 +88,7 @@ def exponent(series: Series, sizes: list[int] | None = None) -> Exponent:
 def local_slopes(series: Series) -> list[tuple[int, int, Interval]]:
     """Return the slope between each two neighbouring sizes, `(n, next n, slope)`."""
     slopes = []
-    for small, large in zip(series.sizes, series.sizes[1:], strict=False):
+    for small, large in itertools.pairwise(series.sizes):
         gap = difference(series.logs(small), series.logs(large))
         gap = gap.exact() if series.noiseless else gap
         scale = float(np.log(large / small))

@@ -1,4 +1,4 @@
-"""The verdict on how a series grows, in one word, with grounds and with what to measure next.
+"""How one series grows: its exponent, its law, and a verdict in one word.
 
 A verdict rests on the interval of the tail exponent, or on a law that describes all sizes where the
 others do not, and nothing may speak against it. Everything else is `inconclusive`: a fixed cost
@@ -6,15 +6,18 @@ that hides the growth, linear terms beside an n² term, exponents between the la
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from linbench import words
+from linbench.run.runs import Point, Series
 from linbench.stats.interval import Interval
 from linbench.stats.intervals import quantile
-from linbench.studies.scaling.exponent import Exponent
-from linbench.studies.scaling.laws import Law
+from linbench.studies.scaling.counts import expected_exponent, needed_n, predicted_exponent
+from linbench.studies.scaling.exponent import Exponent, exponent, local_slopes
+from linbench.studies.scaling.laws import Law, fit_laws
 
 Word = Literal["linear", "linearithmic", "quadratic", "inconclusive"]
 
@@ -47,157 +50,177 @@ class Growth:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What a verdict is made from.
+class Scaling:
+    """What one series says about how its values grow with n.
 
     Attributes:
-        estimate: The tail exponent.
-        laws: The laws fitted to all sizes, the best first.
-        sizes: All sizes, ascending.
+        series: The measured rounds.
+        exponent: The slope over the tail.
+        laws: The laws fitted to all sizes, the best first; none below three sizes.
         expected: The exponent that theory gives for n without bound, if known.
         predicted: The exponent that operation counts give over the tail, if known.
-        needed: The n up to which to measure for `predicted` to come within 10 % of `expected`.
     """
 
-    estimate: Exponent
-    laws: Sequence[Law]
-    sizes: Sequence[int]
+    series: Series
+    exponent: Exponent
+    laws: list[Law]
     expected: float | None
     predicted: float | None
-    needed: int | None = None
 
-    def law(self, name: str) -> Law:
-        """Return one of the laws."""
-        return next(law for law in self.laws if law.name == name)
+    @cached_property
+    def points(self) -> list[Point]:
+        """The typical value at each size."""
+        return self.series.points()
 
-    def describes(self, law: Law) -> bool:
-        """Whether a law describes all sizes, which were enough to refute it."""
-        enough = len(self.sizes) >= MIN_SIZES and self.sizes[-1] >= MIN_SPAN * self.sizes[0]
-        return enough and law.misfit <= DESCRIBES
+    @cached_property
+    def local(self) -> list[tuple[int, int, Interval]]:
+        """The slopes between neighbouring sizes, `(n, next n, slope)`."""
+        return local_slopes(self.series)
 
-    def as_counted(self, slope: Interval) -> bool:
-        """Whether the slope is what counts predict over the tail, not yet what theory expects."""
-        if self.expected is None or self.predicted is None or not slope.bounded:
-            return False
-        near = slope.within(self.predicted - 2 * BAND, self.predicted + 2 * BAND)
-        return near and abs(self.predicted - self.expected) > BAND * self.expected
-
-    @property
-    def on_its_way(self) -> bool:
-        """Whether an n² term is known to be there and known to be small over the tail."""
-        return (
-            self.expected is not None
-            and self.predicted is not None
-            and self.expected >= 1.5 > self.predicted
-        )
+    @cached_property
+    def growth(self) -> Growth:
+        """One word with its grounds."""
+        return _judge(self)
 
 
-def judge(evidence: Evidence) -> Growth:
-    """Judge how a series grows."""
-    slope = evidence.estimate.slope
-    if slope is None or not slope.bounded:
-        grounds = evidence.estimate.reason or "no exponent"
-        return Growth("inconclusive", grounds, advice=evidence.estimate.remedy)
-    best = evidence.laws[0]
-    reached = _reached(best) if evidence.describes(best) else None
-    for word, decide in _DECIDERS.items():
-        found = decide(evidence, slope)
-        if found:
-            return Growth(word, found, reached)
-    return Growth(
-        "inconclusive",
-        _open_grounds(evidence, slope),
-        reached,
-        _advice(evidence, slope, reached),
+def scaling_of(series: Series) -> Scaling:
+    """Fit one series of a cost."""
+    key, metric, estimate = series.key, series.metric, exponent(series)
+    return Scaling(
+        series=series,
+        exponent=estimate,
+        laws=fit_laws(series),
+        expected=expected_exponent(key, metric),
+        predicted=predicted_exponent(key, metric, estimate.sizes),
     )
 
 
-def _linear(evidence: Evidence, slope: Interval) -> str | None:
-    line, curve, log = (evidence.law(name) for name in ("a+bn", "a+bn+cn²", "a+bn log n"))
-    bent = curve.share("n²")
-    if evidence.on_its_way or (log.weight >= DECISIVE and evidence.describes(log)):
+def _judge(one: Scaling) -> Growth:
+    slope = one.exponent.slope
+    if slope is None or not slope.bounded:
+        return Growth("inconclusive", one.exponent.reason or "", advice=one.exponent.remedy)
+    best = one.laws[0]
+    reached = _reached(best) if _describes(best, one) else None
+    for word, decide in _DECIDERS.items():
+        if grounds := decide(one, slope):
+            return Growth(word, grounds, reached)
+    grounds, advice = _open_grounds(one, slope), _advice(one, slope, reached)
+    return Growth("inconclusive", grounds, reached, advice)
+
+
+def _law(name: str, one: Scaling) -> Law:
+    return next(law for law in one.laws if law.name == name)
+
+
+def _describes(law: Law, one: Scaling) -> bool:
+    """Whether a law describes all sizes, which were enough to refute it."""
+    return not _few_sizes(one) and law.misfit <= DESCRIBES
+
+
+def _few_sizes(one: Scaling) -> bool:
+    sizes = one.series.sizes
+    return len(sizes) < MIN_SIZES or sizes[-1] < MIN_SPAN * sizes[0]
+
+
+def _as_counted(one: Scaling, slope: Interval) -> bool:
+    """Whether the slope is what counts predict over the tail, not yet what theory expects."""
+    if one.expected is None or one.predicted is None:
+        return False
+    near = slope.within(one.predicted - 2 * BAND, one.predicted + 2 * BAND)
+    return near and abs(one.predicted - one.expected) > BAND * one.expected
+
+
+def _on_its_way(one: Scaling) -> bool:
+    """Whether an n² term is known to be there and known to be small over the tail."""
+    if one.expected is None or one.predicted is None:
+        return False
+    return one.expected >= 1.5 > one.predicted
+
+
+def _linear(one: Scaling, slope: Interval) -> str | None:
+    line, curve, log = (_law(name, one) for name in ("a+bn", "a+bn+cn²", "a+bn log n"))
+    if _on_its_way(one) or (log.weight >= DECISIVE and _describes(log, one)):
         return None
-    n_max = evidence.sizes[-1]
+    bent, last, n_max = curve.share("n²"), one.exponent.last, one.series.sizes[-1]
     at_most = f"an n² term is at most {words.percent(bent.high)} of the cost at n = {n_max}"
-    last = evidence.estimate.last
     if slope.within(1 - BAND, 1 + BAND) and not (last and last.above(1 + BAND)):
-        if evidence.expected == 1.0:
-            return (
-                f"{_exponent(evidence, slope)} lies within 10 % of 1, as theory has it; {at_most}"
-            )
+        near = f"{_stands(one, slope)} lies within 10 % of 1"
+        if one.expected == 1.0:
+            return f"{near}, as theory has it; {at_most}"
         if bent.below(NEGLIGIBLE) and not bent.above(0.0):
-            return f"{_exponent(evidence, slope)} lies within 10 % of 1; {at_most}"
+            return f"{near}; {at_most}"
     if (
-        evidence.describes(line)
+        _describes(line, one)
         and bent.below(NEGLIGIBLE)
         and line.share("n").above(0.25)
-        and max(log.weight, evidence.law("a").weight) <= 1 - DECISIVE
+        and max(log.weight, _law("a", one).weight) <= 1 - DECISIVE
         and slope.below(1 + BAND)
     ):
         fixed = words.percent(line.share("1").value)
         return (
             f"a+bn describes all sizes within {words.percent(line.misfit)} and {at_most}; "
-            f"{_exponent(evidence, slope)} is held down by a fixed cost, {fixed} there"
+            f"{_stands(one, slope)} is held down by a fixed cost, {fixed} there"
         )
     return None
 
 
-def _quadratic(evidence: Evidence, slope: Interval) -> str | None:
-    curve = evidence.law("a+bn+cn²")
-    share = curve.share("n²")
+def _quadratic(one: Scaling, slope: Interval) -> str | None:
     if slope.within(2 - 2 * BAND, 2 + 2 * BAND):
-        return f"{_exponent(evidence, slope)} lies within 10 % of 2"
+        return f"{_stands(one, slope)} lies within 10 % of 2"
+    curve = _law("a+bn+cn²", one)
+    share = curve.share("n²")
     if (
-        evidence.describes(curve)
+        _describes(curve, one)
         and curve.weight >= DECISIVE
         and share.above(0.5)
         and slope.above(1 + BAND)
     ):
         return (
             f"a+bn+cn² alone describes all sizes (within {words.percent(curve.misfit)}), "
-            f"its n² term {words.percent(share.value)} of the cost at n = {evidence.sizes[-1]}; "
-            f"{_exponent(evidence, slope)} is held down by the other terms"
+            f"its n² term {words.percent(share.value)} of the cost at n = {one.series.sizes[-1]}; "
+            f"{_stands(one, slope)} is held down by the other terms"
         )
     return None
 
 
-def _linearithmic(evidence: Evidence, slope: Interval) -> str | None:
-    log = evidence.law("a+bn log n")
-    if evidence.on_its_way or not evidence.describes(log) or log.weight < SURE:
+def _linearithmic(one: Scaling, slope: Interval) -> str | None:
+    log = _law("a+bn log n", one)
+    if _on_its_way(one) or not _describes(log, one) or log.weight < SURE:
         return None
-    first, last = evidence.estimate.sizes[0], evidence.estimate.sizes[-1]
+    first, last = one.exponent.sizes[0], one.exponent.sizes[-1]
     own = math.log(log.cost(last) / log.cost(first)) / math.log(last / first)
     if slope.above(1.0) and slope.within(own - BAND, own + BAND):
         return (
             f"a+bn log n alone describes all sizes (within {words.percent(log.misfit)}) and "
-            f"{_exponent(evidence, slope)} is above 1 as it has it ({own:.2f})"
+            f"{_stands(one, slope)} is above 1 as it has it ({own:.2f})"
         )
     return None
 
 
-_DECIDERS: dict[Word, Callable[[Evidence, Interval], str | None]] = {
+_DECIDERS: dict[Word, Callable[[Scaling, Interval], str | None]] = {
     "linear": _linear,
     "quadratic": _quadratic,
     "linearithmic": _linearithmic,
 }
 
 
-def _open_grounds(evidence: Evidence, slope: Interval) -> str:
-    best = evidence.laws[0]
-    stands = _exponent(evidence, slope)
-    if evidence.as_counted(slope):
+def _open_grounds(one: Scaling, slope: Interval) -> str:
+    stands = _stands(one, slope)
+    if _as_counted(one, slope):
         return (
-            f"{stands} is what exact counts predict there ({evidence.predicted:.2f}): the growth "
-            f"of large n, exponent {evidence.expected:g}, is not reached yet"
+            f"{stands} is what exact counts predict there ({one.predicted:.2f}): the growth "
+            f"of large n, exponent {one.expected:g}, is not reached yet"
         )
+    best = one.laws[0]
     last = best.terms[-1]
-    if evidence.describes(best) and last != "1" and best.share(last).value < 1 - BAND:
+    if _describes(best, one) and last == "1":
+        return f"{stands}; a fixed cost describes all sizes and hides the growth"
+    share = best.share(last).value
+    if _describes(best, one) and share < 1 - BAND:
         return (
             f"{stands}; {best.name} describes all sizes, but its {last} term is only "
-            f"{words.percent(best.share(last).value)} of the cost at n = {evidence.sizes[-1]}"
+            f"{words.percent(share)} of the cost at n = {one.series.sizes[-1]}"
         )
-    if evidence.describes(best) and last == "1":
-        return f"{stands}; a fixed cost describes all sizes and hides the growth"
     near = [x for x in (1.0, 2.0) if not (slope.above(x + x * BAND) or slope.below(x - x * BAND))]
     where = "is within 10 % of neither 1 nor 2"
     if near:
@@ -208,16 +231,16 @@ def _open_grounds(evidence: Evidence, slope: Interval) -> str:
     )
 
 
-def _advice(evidence: Evidence, slope: Interval, reached: int | None) -> str:
-    n_max = evidence.sizes[-1]
-    if not evidence.as_counted(slope) and (more := _rounds_needed(evidence.estimate, slope)):
+def _advice(one: Scaling, slope: Interval, reached: int | None) -> str:
+    n_max = one.series.sizes[-1]
+    if not _as_counted(one, slope) and (more := _rounds_needed(one.exponent, slope)):
         few = more <= _MANY_ROUNDS
         what = f"about {more} rounds" if few else "more rounds on a quieter machine"
         return f"measure {what}, for an interval of {BAND / 2} on each side"
-    ahead = max(reached or 0, evidence.needed or 0)
+    ahead = max(reached or 0, needed_n(one.series.key, one.series.metric, n_max) or 0)
     if ahead > n_max:
         return f"measure up to n = {_next_power(ahead)}"
-    if len(evidence.sizes) < MIN_SIZES or n_max < MIN_SPAN * evidence.sizes[0]:
+    if _few_sizes(one):
         return f"measure at least {MIN_SIZES} sizes over a factor of {MIN_SPAN:g} or more"
     return f"measure up to n = {_next_power(2 * n_max)} or beyond"
 
@@ -228,12 +251,11 @@ def _rounds_needed(estimate: Exponent, slope: Interval) -> int | None:
     goal = BAND / 2
     if half <= goal:
         return None
-    steps, rounds = len(estimate.sizes) - 1, max(2, estimate.rounds)
-    spread = half / quantile(steps * (rounds - 1)) * math.sqrt(rounds)
-    more = rounds
-    while more <= _MANY_ROUNDS and quantile(steps * (more - 1)) * spread > goal * math.sqrt(more):
-        more += 1
-    return more
+    steps, count = len(estimate.sizes) - 1, max(2, estimate.rounds)
+    spread = half / quantile(steps * (count - 1)) * math.sqrt(count)
+    while count <= _MANY_ROUNDS and quantile(steps * (count - 1)) * spread > goal * count**0.5:
+        count += 1
+    return count
 
 
 def _reached(law: Law) -> int | None:
@@ -251,9 +273,9 @@ def _reached(law: Law) -> int | None:
 
 
 def _next_power(n: int) -> int:
-    return int(2 ** math.ceil(math.log2(n)))
+    return 1 << (n - 1).bit_length()
 
 
-def _exponent(evidence: Evidence, slope: Interval) -> str:
-    sizes = evidence.estimate.sizes
+def _stands(one: Scaling, slope: Interval) -> str:
+    sizes = one.exponent.sizes
     return f"exponent {words.slope(slope)} over n = {sizes[0]} to {sizes[-1]}"

@@ -65,9 +65,7 @@ class Law:
 
     def share(self, term: str) -> Interval:
         """Return the share of a term at the largest n; 0 where the law does not have it."""
-        return (
-            self.shares[self.terms.index(term)] if term in self.terms else Interval(0.0, 0.0, 0.0)
-        )
+        return dict(zip(self.terms, self.shares, strict=True)).get(term, Interval(0.0, 0.0, 0.0))
 
 
 def _design(terms: Sequence[str], sizes: ArrayLike) -> Floats:
@@ -82,10 +80,11 @@ def fit_laws(series: Series) -> list[Law]:
         return []
     layout = series.layout(sizes)
     centre = float(layout.effects.mean())
+    in_line = [one.n for one in itertools.compress(series.in_line, ~layout.flagged)]
     data = _Data(
         sizes=np.asarray(sizes, dtype=float),
         levels=np.exp(layout.effects - centre),
-        readings=_readings_in_line(series, sizes, layout),
+        readings=np.asarray([max(1, in_line.count(n)) for n in sizes], dtype=float),
         layout=layout,
     )
     fits = {name: _fit(terms, data) for name, terms in LAWS.items()}
@@ -99,7 +98,7 @@ def fit_laws(series: Series) -> list[Law]:
         Law(
             name=name,
             terms=LAWS[name],
-            coefficients=tuple(float(c) * float(np.exp(centre)) for c in coefficients),
+            coefficients=tuple((coefficients * np.exp(centre)).tolist()),
             weight=chances[name] / (sum(chances.values()) or 1.0),
             misfit=float(np.sqrt(np.mean(errors**2))),
             shares=_shares(LAWS[name], coefficients, errors, data),
@@ -119,19 +118,10 @@ class _Data:
     layout: Layout
 
 
-def _readings_in_line(series: Series, sizes: Sequence[int], layout: Layout) -> Floats:
-    pairs = zip(series.in_line, layout.flagged, strict=True)
-    in_line = [reading.n for reading, flagged in pairs if not flagged]
-    return np.asarray([max(1, in_line.count(n)) for n in sizes], dtype=float)
-
-
 def _fit(terms: Sequence[str], data: _Data, noise: Floats | None = None) -> tuple[Floats, Floats]:
     """Return the coefficients and the relative errors of the weighted non-negative fit.
 
-    Args:
-        terms: The terms of the law.
-        data: What to fit.
-        noise: Relative noise to add, `[sizes, draws]`; then both results have a column per draw.
+    With relative noise to add, `[sizes, draws]`, both results have a column per draw.
     """
     design = _design(terms, data.sizes)
     unit = design.max(axis=0)  # terms of one size keep the products well conditioned
@@ -147,14 +137,8 @@ def _fit(terms: Sequence[str], data: _Data, noise: Floats | None = None) -> tupl
 def _non_negative(design: Floats, targets: Floats) -> Floats:
     """Solve least squares with non-negative coefficients, exactly, for many targets at once.
 
-    With three terms at most, the best of all choices of terms is found by trying them all.
-
-    Args:
-        design: `[rows, terms]`.
-        targets: `[rows, draws]`.
-
-    Returns:
-        `[terms, draws]`.
+    With three terms at most, the best of all choices of terms is found by trying them all: from a
+    design `[rows, terms]` and targets `[rows, draws]` to coefficients `[terms, draws]`.
     """
     terms = design.shape[1]
     best = np.zeros((terms, targets.shape[1]))
@@ -199,7 +183,5 @@ def _shares(
     shares = parts / np.maximum(parts.sum(axis=0), np.finfo(float).tiny)
     low, high = np.percentile(shares, [2.5, 97.5], axis=1)
     values = coefficients * at_end / max(float(coefficients @ at_end), np.finfo(float).tiny)
-    return tuple(
-        Interval(float(v), float(min(v, a)), float(max(v, b)))
-        for v, a, b in zip(values, low, high, strict=True)
-    )
+    ends = np.stack([values, np.minimum(values, low), np.maximum(values, high)], axis=1)
+    return tuple(Interval(*row) for row in ends.tolist())

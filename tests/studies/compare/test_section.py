@@ -151,7 +151,7 @@ def test_all_that_differs_between_the_headers_is_told(report):
 def test_chance_and_sittings_are_owned_up_to(report):
     """Any comparison comes with what its intervals do not hold."""
     made = report(("old", _records(1)), ("new", _records(2, factor=1.2)))
-    assert any("1 in 20 leaves out 1 by chance" in text for text in made.summary)
+    assert any("1 in 20 excludes 1 by chance" in text for text in made.summary)
     assert "slower in 6" in _sentence(made, "new")
 
 

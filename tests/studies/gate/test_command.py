@@ -59,7 +59,7 @@ def runs(tmp_path_factory):
      ("once", 3, "inconclusive")],
 )  # fmt: skip
 def test_the_verdict_reaches_the_exit_code(runs, name, code, verdict):
-    """0 passes, 1 is a regression, 3 cannot be told; words and JSON agree."""
+    """0 passes, 1 is a regression, 3 is undecided; words and JSON agree."""
     words = ("gate", runs / f"{name}.jsonl", "--baseline", runs / "base.jsonl")
     shown = call(*words)
     assert shown.exit_code == code
@@ -168,7 +168,7 @@ def test_a_committed_baseline_goes_by_its_name(runs, tmp_path):
     [("linformer:memory<=1.1", 0), ("vanilla:time<=1.5", 1), ("linformer:time<=1.0", 3)],
 )
 def test_claims_about_the_candidate_decide_too(runs, claim, code):
-    """One that fails is a regression, one that cannot be told leaves it inconclusive."""
+    """One that fails is a regression, one that is undecided leaves it inconclusive."""
     words = ("gate", runs / "same.jsonl", "--baseline", runs / "base.jsonl", "--assert", claim)
     told = call(*words, "--json")
     assert told.exit_code == code

@@ -144,7 +144,7 @@ class TestOtherMachines:
         found = judge(run(twelve(rng(1), rounds=8)), run(slow, "machine-b"))
         assert [one.label for one in found.of("regression")] == ["vanilla n=1024"]
 
-    def test_without_an_anchor_times_cannot_be_told(self):
+    def test_without_an_anchor_times_are_undecided(self):
         """No anchor is no pass: what was asked for has no answer."""
         runs = [twelve(rng(i), impls=("vanilla", "linformer")) for i in (1, 2)]
         found = judge(run(runs[0]), run(runs[1], "machine-b"))
@@ -168,7 +168,7 @@ class TestOtherMachines:
         assert {one.verdict for one in of(found, "time")} == {"inconclusive"}
 
     def test_what_a_smaller_machine_cannot_do_is_no_regression(self):
-        """Out of memory there cannot be told from a leak; an error can."""
+        """Out of memory there may be no leak; an error is an error."""
         old = line() + line("sdpa")
         for status, verdict in (("oom", "inconclusive"), ("timeout", "inconclusive"),
                                 ("error", "regression")):  # fmt: skip
@@ -224,7 +224,7 @@ class TestMemory:
         assert judge(run(line()), new, Limits(metrics=("memory",))).verdict == "inconclusive"
 
     def test_more_threads_explain_more_memory(self):
-        """Kernels hold a buffer a thread: more of both cannot be told from a leak."""
+        """Kernels hold a buffer a thread: more of both may be no leak."""
         old = run(with_detail(line(), timing=Timing(threads=2)))
         more = line(memory=lambda n: 1300 * n)
         limits = Limits(metrics=("memory",))
@@ -289,7 +289,7 @@ class TestExponents:
         assert judge(run(line()), run(steeper), limits).verdict == "regression"
         assert judge(run(line()), run(steeper, "machine-b"), limits).verdict == "pass"
 
-    def test_an_exponent_that_cannot_be_told_decides_nothing(self):
+    def test_an_undecided_exponent_decides_nothing(self):
         """Few noisy rounds leave exponents open; times and memory decide."""
         noisy = {"call_noise": 0.1, "calls": 3, "rounds": 3, "sizes": (512, 1024, 2048)}
         runs = (run(line(seed=i, **noisy)) for i in (1, 21))

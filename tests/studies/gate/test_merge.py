@@ -75,9 +75,9 @@ def test_a_lucky_run_does_not_decide():
     lucky, same = run(2, factor=0.8, rounds=8), run(9, rounds=8)
     assert judge(merged([lucky]), same).verdict == "regression"
     base = merged([run(1, rounds=8), lucky, run(3, rounds=8)])
-    assert judge(base, same, merged=True).verdict == "pass"
+    assert judge(base, same).verdict == "pass"
     slow = run(10, rounds=8, slower={("sdpa", 2048): 1.25})
-    found = judge(base, slow, merged=True)
+    found = judge(base, slow)
     assert [one.label for one in found.of("regression")] == ["sdpa n=2048"]
 
 
@@ -86,19 +86,19 @@ def test_runs_that_differ_are_no_surprise():
     runs = [run(seed, factor=f, rounds=8) for seed, f in enumerate((1.0, 1.08, 0.92, 1.04, 0.96))]
     slow = run(20, rounds=8, factor=1.2)
     assert judge(merged(runs[:1]), slow).verdict == "regression"
-    assert judge(merged(runs), slow, merged=True).verdict == "inconclusive"
+    assert judge(merged(runs), slow).verdict == "inconclusive"
 
 
 def test_one_noisy_call_decides_nothing_here_either():
     """Many runs in the baseline do not make up for a candidate without noise of its own."""
     base = merged([run(seed) for seed in range(4)])
-    assert judge(base, run(9, rounds=1, calls=1), merged=True).verdict == "inconclusive"
+    assert judge(base, run(9, rounds=1, calls=1)).verdict == "inconclusive"
 
 
 def test_a_slower_machine_passes_a_merged_baseline():
     """Anchors work with merged runs as they do with one."""
     base = merged([run(seed) for seed in range(3)])
-    found = judge(base, run(9, factor=1.6, fingerprint="machine-b"), merged=True)
+    found = judge(base, run(9, factor=1.6, fingerprint="machine-b"))
     assert found.verdict == "pass"
     assert sum(one.metric == "time" for one in found.findings) == 8
 
@@ -110,7 +110,7 @@ def test_false_alarms_of_merged_baselines_are_rare():
         random = np.random.default_rng(seed)
         factors = np.exp(random.normal(0, 0.03, 6))
         runs = [run(10 * seed + i, factor=f) for i, f in enumerate(factors)]
-        verdicts.append(judge(merged(runs[:5]), runs[5], merged=True).verdict)
+        verdicts.append(judge(merged(runs[:5]), runs[5]).verdict)
     assert "regression" not in verdicts
     assert verdicts.count("pass") >= 12
 
@@ -138,7 +138,7 @@ def test_a_baseline_survives_its_file(tmp_path):
     base = merge(named(run(1), run(2)), "base")
     (again,) = Runs.read([write(tmp_path / "base.jsonl", base.records, base.header)]).runs
     assert again == base
-    assert judge(again, run(9), merged=bool(again.header.merged)).verdict == "pass"
+    assert judge(again, run(9)).verdict == "pass"
 
 
 def test_a_failure_that_all_agree_on_is_kept():

@@ -62,7 +62,7 @@ def test_bytes_step_at_once_and_exactly(tmp_path):
         assert change.size.value == pytest.approx(1.02, rel=1e-5)
         assert track.exact
     for track in history.of("time"):
-        assert track.undecided == "it takes 8 runs to tell steps, there are 3"
+        assert track.undecided == "it takes 8 runs to detect a step, there are 3"
         assert [point is not None for point in track.points] == [True] * 3
 
 
@@ -142,7 +142,8 @@ def test_runs_of_one_commit_are_one_revision(tmp_path):
     said = [{}, {"commit": histories.commit(0)}, {"commit": histories.commit(0), "dirty": True}]
     runs = _runs(4, heads=lambda i: histories.head(i, git=said[i] if i < 3 else {}))
     history = _one(tmp_path, runs, {histories.commit(i): Commit(i, "2026", "") for i in range(4)})
-    assert [visit.revision for visit in history.visits] == [0, 0, 1, 2]
+    revisions = [visit.revision for visit in history.visits]
+    assert [revisions.index(revision) for revision in revisions] == [0, 0, 2, 3]
     assert [visit.dirty for visit in history.visits] == [False, False, True, False]
     assert history.visits[2].name == "00000000*"
     assert history.revisions == 3
@@ -262,7 +263,7 @@ def test_json_holds_what_was_found(tmp_path):
         assert step["ci_low"] < 1.2 < step["ci_high"]
         assert len(series["values"]) == len(series["levels"]) == RUNS
         assert math.isclose(series["levels"][-1] / series["levels"][0], step["change"])
-        assert (series["metric"], series["untold"], series["gaps"]) == ("time", None, {})
+        assert (series["metric"], series["undecided"], series["gaps"]) == ("time", None, {})
 
 
 def _graded(accuracy, *, count=12, better="more", noise="rounds"):

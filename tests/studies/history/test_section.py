@@ -89,11 +89,11 @@ def test_no_step_says_what_would_have_been_one(tmp_path):
     runs = [(histories.head(i), histories.records(rng)) for i in range(12)]
     (quiet,) = histories_of(histories.load(tmp_path, runs))
     said = sentences(quiet)
-    assert said[0] == "None of the 8 series that can tell changed its level."
+    assert said[0] == "None of the 8 series that could be judged changed its level."
     assert "95 times in 100 if larger than" in said[1]
     (few,) = histories_of(Runs.read(sorted(tmp_path.glob("*.jsonl"))[:4]))
     said = sentences(replace(few, shown=("time",)))
-    assert said == ["Time, 3 of 3 series: it takes 8 runs to tell steps, there are 4."]
+    assert said == ["Time, 3 of 3 series undecided: it takes 8 runs to detect a step, there are 4."]
 
 
 def test_figures_are_drawn(told):

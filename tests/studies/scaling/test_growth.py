@@ -5,7 +5,7 @@ import pytest
 import synthetic
 from synthetic import PLUGIN
 
-from linbench.studies.scaling.analyse import scaling_of
+from linbench.studies.scaling.growth import scaling_of
 
 TRIES, FEW = 60, 30
 SMALL = (128, 256, 512, 1024, 2048)

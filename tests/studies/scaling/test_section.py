@@ -102,6 +102,10 @@ def test_a_section_has_its_tables_in_order(sweep):
     assert [figure.name for figure in section.figures] == [
         "core-cost", "core-gain", "core-gain-by-k",
     ]  # fmt: skip
+    plots = [plot for figure in section.figures for row in figure.rows for plot in row]
+    assert {plot.x_label: plot.x_name for plot in plots} == {
+        "sequence length n": "n", "projected dimension k": "k",
+    }  # fmt: skip
 
 
 def test_cells_are_numbers_until_they_are_drawn(sweep):
@@ -248,15 +252,35 @@ def test_a_plug_in_that_is_verified_as_exact_is_a_baseline():
     )
 
 
-def test_any_metric_on_a_logarithmic_scale_is_analysed_by_its_name():
-    """Where more is better the gain is the ratio, and having more is winning."""
+def test_any_cost_is_analysed_by_its_name():
+    """Where less of it is better on a logarithmic scale, it has all that time has."""
+    metric = Metric("cache_misses", noise="exact")
+    laws = {"vanilla": lambda n: 1.0 * n**2, "sdpa": lambda n: 1e3 * n, "mine": lambda n: 2e3 * n}
+    runs = _of_metric(metric, laws)
+    text = " ".join(_summary(runs))
+    assert "Cache misses grew as n^2.00" in text
+    assert "**sdpa** had less cache misses than vanilla from n = 1024 on" in text
+    assert "crossing at n* = 1000 [1000, 1000]" in text
+    stars = {row[:2]: row[3] for row in _table(runs, "Crossovers").rows}
+    assert stars["mine", "vanilla"].value == pytest.approx(2000)
+
+
+def test_what_is_the_better_the_more_is_compared_without_exponents():
+    """It is no cost: drawn, told, and held against the baselines; the gain is the ratio."""
     metric = Metric("tokens_kept", "tokens", better="more", noise="exact")
     runs = _of_metric(metric, {"vanilla": lambda n: 1e9 / n**2, "sdpa": lambda n: 1e6 / n})
+    (section,) = scaling.sections(runs)
+    assert [table.title for table in section.tables] == ["Gain in tokens kept", "Measurements"]
+    assert [figure.title for figure in section.figures] == [
+        "Tokens kept against sequence length",
+        "Gain in tokens kept against sequence length",
+    ]
+    assert "slope" not in section.figures[0].caption
     text = " ".join(_summary(runs))
-    assert "Tokens kept grew as n^-2.00" in text
+    assert text.startswith("Tokens kept was 0.233 tokens (exact) for **vanilla** (n = 64k) and")
     assert "**sdpa** had more tokens kept than vanilla from n = 1024 on" in text
     assert "less at n = 512" in text
-    assert "crossing at n* = 1000 [1000, 1000]" in text
+    assert "crossing" not in text
     table = _table(runs, "Gain in tokens kept")
     gains = {row[1].value: row[table.columns.index("gain in tokens kept over vanilla")].value
              for row in table.rows}  # fmt: skip
