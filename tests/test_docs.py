@@ -89,17 +89,47 @@ def _commands():
     return sorted({command.strip() for command in found})
 
 
+def _task_of_the_documents(folder):
+    """Write the task that docs/tasks.md shows into a folder."""
+    (code,) = re.findall(r"```python\n(.*?)```", (DOCS / "tasks.md").read_text(), re.DOTALL)
+    assert len(code.splitlines()) <= 40
+    (folder / "similarity.py").write_text(code)
+
+
 @pytest.mark.parametrize("command", _commands())
-def test_commands_in_documents_are_accepted(command):
+def test_commands_in_documents_are_accepted(command, tmp_path, monkeypatch):
     """The verb exists and takes the flags that the documents show (nothing is measured here)."""
     import shlex
+    import sys
 
     from typer.testing import CliRunner
 
-    from linbench.cli import app
+    from linbench.cli import application
 
     words = shlex.split(command)[1:]
     assert words[0] in _verbs(), command
     flags = {word.partition("=")[0] for word in words if word.startswith("--")}
-    shown = CliRunner().invoke(app, [words[0], "--help"], env={"COLUMNS": "200"}).output
+    _task_of_the_documents(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["linbench", *words])  # settings of its tasks are flags too
+    shown = CliRunner().invoke(application(), [words[0], "--help"], env={"COLUMNS": "200"}).output
     assert all(flag in shown for flag in flags), command
+
+
+def test_the_task_of_the_documents_runs(tmp_path):
+    """What docs/tasks.md shows measures what it says: exact attention is like itself."""
+    import subprocess
+    import sys
+
+    _task_of_the_documents(tmp_path)
+    words = "sweep --task similarity=similarity.py:TASK --impl sdpa,linformer --projection mean"
+    words += " --k 16 --seq 64,128 --scope core --spread 0.5 --rounds 2 --name s"
+    linbench = Path(sys.executable).with_name("linbench")
+    done = subprocess.run([linbench, *words.split()], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    _, records = record.read(tmp_path / "results" / "s.jsonl")
+    similar = {(r.case.impl, r.case.seq, r.round): r.value("similarity") for r in records}
+    assert len(similar) == 8
+    assert all(value == pytest.approx(1) for (impl, *_), value in similar.items() if impl == "sdpa")
+    assert all(value < 0.999 for (impl, *_), value in similar.items() if impl == "linformer")
+    assert len(set(similar.values())) > 4, "rounds draw anew"

@@ -9,9 +9,12 @@ from linbench.cli.common import RESULTS, JsonOption, ResultsOption, console, fin
 from linbench.errors import RunFileError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
-    from linbench.studies.paper.savings import Saved, Table3
+    from linbench.studies.paper.savings import Gain
+    from linbench.studies.paper.section import Grid
 
 
 def paper(
@@ -51,12 +54,10 @@ def paper(
     out = console()
     for table in found:
         out.print(f"{table.panel.label}, run {table.panel.run_id}\n", style="bold")
-        for saved in section.compared(table):
-            for best in (False, True):
-                title = section.over_best(table, saved) if best else section.over_vanilla(saved)
-                out.print(title, style="bold")
-                out.print(_grid(table, saved, best=best))
-                print()
+        for title, grid in section.grids(table):
+            out.print(title, style="bold")
+            out.print(_screen(table.ks, grid))
+            print()
         for heading, lines in (
             ("found", section.findings(table)),
             ("not measured", section.missing(table)),
@@ -69,18 +70,20 @@ def paper(
             print()
 
 
-def _grid(table: "Table3", saved: "Saved", *, best: bool) -> "Table":
+def _screen(ks: "Sequence[int]", grid: "Grid") -> "Table":
     from rich.table import Table
 
-    from linbench.studies.paper.section import grid
-
     screen = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for name in ("n", *(f"k={k}" for k in table.ks)):
+    for name in ("n", *(f"k={k}" for k in ks)):
         screen.add_column(name, no_wrap=True)
-    for n, entries in grid(table, saved, best=best):
-        # two lines an entry, or five of them would not fit a terminal
-        texts = (
-            f"{one.value} {one.beside}\n{one.grounds}".strip() if one else "" for one in entries
-        )
-        screen.add_row(str(n), *texts)
+    for n, row in grid.items():
+        screen.add_row(str(n), *(_two_lines(*row[k]) if k in row else "" for k in ks))
     return screen
+
+
+def _two_lines(gain: "Gain", mark: str) -> str:
+    """Write a cell in two lines, or five of them would not fit a terminal."""
+    from linbench.studies.paper.section import texts
+
+    value, grounds = texts(gain)
+    return f"{value} {mark}\n{grounds}".strip()

@@ -38,7 +38,13 @@ def report(
 
     Example: linbench report latest --out reports
     """
-    formats = _formats(format_)
+    formats = dict.fromkeys(name.strip() for name in format_.split(","))
+    for name in formats:
+        if name not in FORMATS:
+            raise UsageError(
+                f"--format '{name}' is not available, expected {' or '.join(FORMATS)}"
+                f"{did_you_mean(name, FORMATS)}"
+            )
     from linbench.report import html, markdown
     from linbench.run.runs import Runs
     from linbench.studies import report_of
@@ -48,14 +54,3 @@ def report(
     writers = {"md": markdown.write, "html": html.write}
     for name in formats:
         print(writers[name](made, out / paths[0].stem))
-
-
-def _formats(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    for name in names:
-        if name not in FORMATS:
-            raise UsageError(
-                f"--format '{name}' is not available, expected {' or '.join(FORMATS)}"
-                f"{did_you_mean(name, FORMATS)}"
-            )
-    return list(dict.fromkeys(names))

@@ -13,15 +13,10 @@ NONE = "\N{EN DASH}"
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number in a table, with its interval and unit, as far as there are any.
+    """A number in a table with its 95 % interval, if any; a column of numbers is sorted by it.
 
-    Attributes:
-        value: In the unit; a column of numbers is sorted by it.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-        unit: See `linbench.words.with_interval`.
-        mark: What stands beside it, in words: `(sdpa)`.
-        text: What is written instead of the number, where its unit does not say how: `~4:1`.
+    `mark` is what stands beside it, in words: `(sdpa)`. `text` is what is written instead of the
+    number where its unit (see `linbench.words.with_interval`) does not say how: `~4:1`.
     """
 
     value: float
@@ -75,8 +70,7 @@ class Line:
     level: float = 0.0
     fit: tuple[float, ...] = ()
     published: bool = False
-    wide: bool = False
-    """Whether it is drawn wider, so that a line that coincides with it is seen too: a baseline."""
+    wide: bool = False  # a baseline, drawn wider so that a line that coincides with it is seen too
 
 
 @dataclass(frozen=True)

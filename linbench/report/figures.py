@@ -3,7 +3,7 @@
 import functools
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -25,11 +25,7 @@ INK, FAINT = "#24292f", "#8c959f"
 
 
 def png(figure: Figure) -> bytes:
-    """Draw a figure.
-
-    Returns:
-        A PNG file; the same figure gives the same bytes.
-    """
+    """Draw a figure as a PNG file; the same figure gives the same bytes."""
     rows = len(figure.rows)
     columns = max(len(row) for row in figure.rows)
     layout = ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08, hspace=0.06, wspace=0.05)
@@ -39,9 +35,12 @@ def png(figure: Figure) -> bytes:
     for i, row in enumerate(figure.rows):
         for j, plot in enumerate(row):
             _draw(canvas.add_subplot(rows, columns, i * columns + j + 1), plot, styles)
-    handles = [_handle(label, style) for label, style in styles.items()]
+    handles = [
+        Line2D([], [], linewidth=1.6, markersize=5, label=label, **_look(style))
+        for label, style in styles.items()
+    ]
     canvas.legend(
-        handles=handles, loc="outside upper center", ncols=_legend_columns(list(styles)),
+        handles=handles, loc="outside upper center", ncols=_legend_columns(styles),
         frameon=False, fontsize=9, labelcolor=INK, handlelength=2.6, columnspacing=1.8,
     )  # fmt: skip
     file = io.BytesIO()
@@ -49,15 +48,11 @@ def png(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def _legend_columns(labels: Sequence[str]) -> int:
+def _legend_columns(labels: Collection[str]) -> int:
     widest = max(len(label) for label in labels) + 8  # in characters, with the handle
     fitting = max(1, 120 // widest)
     rows = math.ceil(len(labels) / fitting)
     return math.ceil(len(labels) / rows)
-
-
-def _handle(label: str, style: Style) -> Line2D:
-    return Line2D([], [], linewidth=1.6, markersize=5, label=label, **_look(style))
 
 
 def _look(style: Style) -> dict[str, Any]:
@@ -95,9 +90,9 @@ def _draw(axes: Axes, plot: Plot, styles: dict[str, Style]) -> None:
 
 def _draw_line(axes: Axes, line: Line, style: Style, shift: float, width: float) -> None:
     x = [value * shift for value in line.x]
-    y = [interval.value for interval in line.y]
-    below = [one.value - (one.value if one.low is None else one.low) for one in line.y]
-    above = [(one.value if one.high is None else one.high) - one.value for one in line.y]
+    y = [point.value for point in line.y]
+    below = [0.0 if point.low is None else point.value - point.low for point in line.y]
+    above = [0.0 if point.high is None else point.high - point.value for point in line.y]
     axes.errorbar(
         x, y, yerr=[below, above], linewidth=width, markersize=4.5 + width,
         elinewidth=1.0, capsize=2.2, capthick=1.0, zorder=3, **_look(style),
@@ -114,7 +109,7 @@ def _draw_history(axes: Axes, plot: Plot, styles: dict[str, Style]) -> None:
         # levels that coincide must all be seen: the first ones are wider
         wide = 1.4 + 2.4 * (count - 1 - i) / max(1, count - 1)
         axes.step(line.x, line.fit, where="mid", color=style.color, linewidth=wide, zorder=4)
-        y = [one.value for one in line.y]
+        y = [point.value for point in line.y]
         loose: dict[str, Any] = {"color": style.color, "linestyle": "", "mew": 0, "alpha": 0.55}
         seen = [value if low <= value <= high else math.nan for value in y]
         over = [high if value > high else math.nan for value in y]

@@ -20,20 +20,8 @@ _LONG = 44  # characters; text beyond it is broken into lines
 
 
 def write(report: Report, folder: Path) -> Path:
-    """Write `report.html`.
-
-    Args:
-        report: What to write.
-        folder: Where to; made if it is not there. A file of that name is replaced.
-
-    Returns:
-        The path of the file.
-
-    Raises:
-        RunFileError: the folder cannot be written.
-    """
-    files.write(folder, [("report.html", html(report).encode())])
-    return folder / "report.html"
+    """Write `report.html` into a folder; raises as `files.write` does."""
+    return files.write(folder / "report.html", html(report).encode())
 
 
 def html(report: Report) -> str:
@@ -74,14 +62,14 @@ def _asset(name: str) -> str:
 
 def _policy(scripts: Iterable[str], style: str) -> str:
     """Return a content security policy: our scripts and style by digest, no requests at all."""
+
+    def digest(text: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
     return (
         f"default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"script-src {' '.join(map(_digest, scripts))}; style-src {_digest(style)}"
+        f"script-src {' '.join(map(digest, scripts))}; style-src {digest(style)}"
     )
-
-
-def _digest(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _anchors(sections: Sequence[Section]) -> list[str]:
@@ -103,11 +91,10 @@ def inline(text: str) -> Markup:
 def kinds_of(table: Table) -> list[str]:
     """Return the class of each column: `number` is set flush right, `long` text is broken."""
     columns = zip(*table.rows, strict=True) if table.rows else [()] * len(table.columns)
-    return [_kind(cells) for cells in columns]
+    return [_kind([cell for cell in cells if cell not in ("", NONE)]) for cells in columns]
 
 
-def _kind(cells: Iterable[Cell]) -> str:
-    told = [cell for cell in cells if cell not in ("", NONE)]
+def _kind(told: Sequence[Cell]) -> str:
     if told and all(isinstance(cell, Quantity) for cell in told):
         return "number"
     return "long" if any(len(str(cell)) > _LONG for cell in told) else ""

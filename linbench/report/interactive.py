@@ -1,6 +1,6 @@
 """Figures as the JSON that `assets/report.js` draws; all text in it is written here."""
 
-from collections.abc import Sequence
+import itertools
 from typing import Any
 
 from linbench import words
@@ -14,24 +14,15 @@ _WIDE, _LINE = 2.8, 1.7  # px; of lines that coincide the first are wider, so th
 
 def figure_json(figure: Figure) -> dict[str, Any]:
     """Return what is needed to draw a figure."""
-    plots = [plot for row in figure.rows for plot in row]
-    views = [view.plot for view in figure.views]
-    styles = styles_of([*views, *plots])
+    views = (view.plot for view in figure.views)
+    styles = styles_of([*views, *itertools.chain(*figure.rows)])
     return {
         "name": figure.name,
         "caption": figure.caption,
         "shown": list(figure.shown),
         "styles": {label: _style_json(style) for label, style in styles.items()},
         "rows": [[_plot_json(plot) for plot in row] for row in figure.rows],
-        "views": [
-            {
-                "metric": view.metric,
-                "basis": view.basis,
-                "note": view.note,
-                "plot": _plot_json(view.plot),
-            }
-            for view in figure.views
-        ],
+        "views": [{**vars(view), "plot": _plot_json(view.plot)} for view in figure.views],
     }
 
 
@@ -81,15 +72,15 @@ def _line_json(line: Line, plot: Plot, *, last: bool) -> dict[str, Any]:
         "width": _WIDE if line.wide and not last else _LINE,
         "published": line.published,
         "points": [
-            [x, *_ends(y, plot), _text(y, plot.unit)] for x, y in zip(line.x, line.y, strict=True)
+            [
+                x,
+                *(None if end is None else _rounded(end, plot) for end in (y.value, y.low, y.high)),
+                _text(y, plot.unit),
+            ]
+            for x, y in zip(line.x, line.y, strict=True)
         ],
         "fit": [_rounded(value, plot) for value in line.fit],
     }
-
-
-def _ends(interval: Interval, plot: Plot) -> Sequence[float | None]:
-    ends = (interval.value, interval.low, interval.high)
-    return [None if end is None else _rounded(end, plot) for end in ends]
 
 
 def _rounded(value: float, plot: Plot) -> float:

@@ -1,6 +1,6 @@
 """Render a report as Markdown with its figures beside it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from linbench.report import files
@@ -9,37 +9,25 @@ from linbench.report.figures import png
 
 
 def write(report: Report, folder: Path) -> Path:
-    """Write `report.md` and its figures.
-
-    Args:
-        report: What to write.
-        folder: Where to; made if it is not there. Files of the same names are replaced.
-
-    Returns:
-        The path of the Markdown file.
-
-    Raises:
-        RunFileError: the folder cannot be written.
-    """
-    figures = [figure for section in report.sections for figure in section.figures]
-    files.write(folder, ((f"{figure.name}.png", png(figure)) for figure in figures))
-    files.write(folder, [("report.md", markdown(report).encode())])
-    return folder / "report.md"
+    """Write `report.md` and its figures into a folder; raises as `files.write` does."""
+    for section in report.sections:
+        for figure in section.figures:
+            files.write(folder / f"{figure.name}.png", png(figure))
+    return files.write(folder / "report.md", markdown(report).encode())
 
 
 def markdown(report: Report) -> str:
     """Return the text of a report; figures are linked as `NAME.png`."""
-    blocks = [f"# {report.title}", "## Summary", _bullets(report.summary)]
+    blocks = [f"# {report.title}", "## Summary", "\n".join(_bullets(report.summary))]
     for section in report.sections:
         blocks += _section(section)
     return "\n\n".join(blocks) + "\n"
 
 
-def _bullets(sentences: Iterable[Sentence]) -> str:
-    lines = []
+def _bullets(sentences: Iterable[Sentence]) -> Iterator[str]:
     for sentence in sentences:
-        lines += [f"- {sentence.text}", *(f"  - {item}" for item in sentence.under)]
-    return "\n".join(lines)
+        yield f"- {sentence.text}"
+        yield from (f"  - {item}" for item in sentence.under)
 
 
 def _section(section: Section) -> list[str]:
@@ -54,17 +42,17 @@ def _section(section: Section) -> list[str]:
 
 
 def _figure(figure: Figure) -> list[str]:
-    plots = [plot.title for row in figure.rows for plot in row]
-    lines = dict.fromkeys(line.label for row in figure.rows for plot in row for line in plot.lines)
-    alt = f"{'; '.join(plots)}: {', '.join(lines)}"
-    return [f"### {figure.title}", f"![{_plain(alt)}]({figure.name}.png)", figure.caption]
+    plots = [plot for row in figure.rows for plot in row]
+    lines = dict.fromkeys(line.label for plot in plots for line in plot.lines)
+    alt = f"{'; '.join(plot.title for plot in plots)}: {', '.join(lines)}"
+    alt = alt.replace("[", "(").replace("]", ")")
+    return [f"### {figure.title}", f"![{alt}]({figure.name}.png)", figure.caption]
 
 
 def markdown_table(table: Table) -> list[str]:
     """Return the blocks of a table; a folded one opens on demand where HTML is read."""
-    header = f"| {' | '.join(map(_cell, table.columns))} |\n|{' --- |' * len(table.columns)}"
-    body = [f"| {' | '.join(map(_cell, row))} |" for row in table.rows]
-    text = "\n".join([header, *body])
+    head, *body = (f"| {' | '.join(map(_cell, row))} |" for row in (table.columns, *table.rows))
+    text = "\n".join([head, f"|{' --- |' * len(table.columns)}", *body])
     note = [table.note] if table.note else []
     if not table.folded:
         return [f"### {table.title}", *note, text]
@@ -75,7 +63,3 @@ def markdown_table(table: Table) -> list[str]:
 
 def _cell(cell: Cell) -> str:
     return str(cell).replace("\n", " ").replace("|", "\\|").replace("<", "&lt;") or " "
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", "(").replace("]", ")")

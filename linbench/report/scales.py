@@ -1,14 +1,14 @@
 """How far an axis reaches, where its ticks stand and what they say, in PNG and HTML."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from linbench import words
 from linbench.report.content import Plot
 
 Ladder = tuple[float, ...]
 
-MOST = 8  # ticks on an axis
+_MOST = 8  # ticks on an axis
 _LONGEST = 64  # a ladder with more rungs than this is of no use at the whole range
 _TENS = tuple(range(10, 100)), (10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90), (10, 20, 50)
 _AROUND_ONE = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -22,20 +22,17 @@ def limits(plot: Plot) -> tuple[float, float]:
     """
     if plot.x_labels:
         return _around_levels(plot)
-    values = [y.value for line in plot.lines for y in line.y]
-    ends = [end for line in plot.lines for y in line.y for end in (y.low, y.high)]
+    linear = plot.scale == "linear"
+    points = [y for line in plot.lines for y in line.y]
+    values = [y.value for y in points]
+    ends = [end for y in points for end in (y.low, y.high) if end is not None and (linear or end)]
     least, most = min(values), max(values)
-    if plot.scale == "linear":
-        span = most - least or abs(most) / 10 or 1.0
-        floor, ceiling = least - span, most + span
-        told = [*values, *(end for end in ends if end is not None)]
-    else:
-        floor, ceiling = least / 3, most * 3
-        told = [*values, *(end for end in ends if end)]
-    low, high = max(min(told), floor), min(max(told), ceiling)
+    span = most - least or abs(most) / 10 or 1.0
+    floor, ceiling = (least - span, most + span) if linear else (least / 3, most * 3)
+    low, high = max(min([*values, *ends]), floor), min(max([*values, *ends]), ceiling)
     if plot.unit == words.RATIO:
         low, high = min(low, 0.97), max(high, 1.03)
-    if plot.scale == "linear":
+    if linear:
         edge = 0.06 * (high - low) or 0.5 * span
         return low - edge, high + edge
     margin = max((high / low) ** 0.06, 1.02)
@@ -88,7 +85,7 @@ def _multiples(base: float, factors: Sequence[int], low: float, high: float) -> 
         for i in range(first, last + 1)
         for f in factors
     )
-    return _between(found, low, high)
+    return tuple(value for value in found if low <= value <= high)
 
 
 def _powers(base: float, steps: Sequence[int], low: float, high: float) -> list[Ladder]:
@@ -110,13 +107,9 @@ def _steps(step: float, low: float, high: float) -> Ladder:
     return tuple(round(i * step, places) for i in range(first, min(last, first + _LONGEST) + 1))
 
 
-def _between(values: Iterable[float], low: float, high: float) -> Ladder:
-    return tuple(value for value in values if low <= value <= high)
-
-
-def chosen(found: Sequence[Ladder], most: int = MOST) -> Ladder:
+def chosen(found: Sequence[Ladder]) -> Ladder:
     """Return the finest ladder that has no more rungs than fit, else the coarsest."""
-    return next((ladder for ladder in found if len(ladder) <= most), found[-1])
+    return next((ladder for ladder in found if len(ladder) <= _MOST), found[-1])
 
 
 def apart(plot: Plot) -> bool:

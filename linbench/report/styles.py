@@ -28,19 +28,12 @@ _LEVELS = ("#440154", "#3b528b", "#21918c", "#5ec962", "#c8b000")  # viridis, re
 
 @dataclass(frozen=True)
 class Style:
-    """How one line looks.
+    """How one line looks, as matplotlib has it."""
 
-    Attributes:
-        color: On a light ground.
-        marker: One letter, as matplotlib has it.
-        dashes: Lengths on and off in line widths; empty is unbroken.
-        hollow: Whether its markers are open: a later one of several runs.
-    """
-
-    color: str
+    color: str  # on a light ground
     marker: str
-    dashes: tuple[float, ...] = ()
-    hollow: bool = False
+    dashes: tuple[float, ...] = ()  # lengths on and off in line widths; empty is unbroken
+    hollow: bool = False  # open markers: a later one of several runs
 
     @property
     def dark(self) -> str:
@@ -80,9 +73,9 @@ def _style(line: Line, index: int, keys: Sequence[Case], runs: Sequence[str]) ->
 
 
 def _hue(key: Case, keys: Sequence[Case]) -> str:
-    others = list(dict.fromkeys(other.impl for other in keys if other.impl not in _HUES))
     if key.impl in _HUES:
         return _HUES[key.impl]
+    others = list(dict.fromkeys(other.impl for other in keys if other.impl not in _HUES))
     return _MORE_HUES[others.index(key.impl) % len(_MORE_HUES)]
 
 

@@ -91,6 +91,10 @@ def read_lines(path: Path, content: bytes) -> tuple[Header, list[Record]]:
             twice = f"case '{record.case_id}' round {record.round} is on lines {first} and {number}"
             warnings.warn(f"{path}: {twice}; the later one counts", stacklevel=2)
         records.append(record)
+    if schema == 1:
+        searches = {r.case.task for r in records if r.case.task in r.metrics}
+        metrics = [schema1.batch_of(task) for task in sorted(searches)]
+        header = header.model_copy(update={"metrics": metrics})
     return header, records
 
 

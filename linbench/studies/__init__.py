@@ -19,15 +19,7 @@ class Study(Protocol):
 
 def studies() -> tuple[Study, ...]:
     """Return the studies in the order of the page; imported here, so that each stays alone."""
-    from linbench.studies import (
-        compare,
-        conditions,
-        history,
-        paper,
-        roofline,
-        scaling,
-        unplaced,
-    )
+    from linbench.studies import compare, conditions, history, paper, roofline, scaling, unplaced
 
     return history, compare, scaling, unplaced, roofline, paper, conditions
 
@@ -37,6 +29,8 @@ def report_of(runs: Runs) -> Report:
     *asked, conditions = studies()
     return Report(
         title="Attention scaling: " + words.listed(run.run_id for run in runs.runs),
-        summary=tuple(said for one in (conditions, *asked) for said in one.summary(runs)),
-        sections=tuple(section for one in (*asked, conditions) for section in one.sections(runs)),
+        summary=tuple(said for study in (conditions, *asked) for said in study.summary(runs)),
+        sections=tuple(
+            section for study in (*asked, conditions) for section in study.sections(runs)
+        ),
     )

@@ -1,15 +1,15 @@
 """What a reader needs to check a report: what was measured, what was not, where, and how again."""
 
 import shlex
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from linbench import words
-from linbench.report.content import NONE, Cell, Quantity, Section, Sentence, Table, count
+from linbench.report.content import NONE, Cell, Quantity, Section, Sentence, Table, count, whole
 from linbench.run.case import DEFAULT_TASK, Case
 from linbench.run.metrics import TIME
-from linbench.run.record import Check, Header
+from linbench.run.record import Check, Header, Record
 from linbench.run.runs import Run, Runs, drop_incorrect
 from linbench.studies.labels import label_of
 
@@ -26,11 +26,13 @@ def sections(runs: Runs) -> list[Section]:
     found = []
     for run in runs.runs:
         suffix = f" ({run.run_id})" if len(runs.runs) > 1 else ""
-        tables = (not_measured(run), checks(run), warnings(run))
+        tables = (_not_measured(run), _checks(run), _warnings(run))
         found += [
-            Section(f"What else to know{suffix}", tables=tuple(filter(None, tables))),
+            Section(
+                f"What else to know{suffix}", tables=tuple(table for table in tables if table.rows)
+            ),
             Section(f"Where it was measured{suffix}", tables=(machine(run.header),)),
-            Section(f"To measure it again{suffix}", code=command(run.header)),
+            Section(f"To measure it again{suffix}", code=_command(run.header)),
         ]
     return [section for section in found if section.tables or section.code]
 
@@ -38,11 +40,11 @@ def sections(runs: Runs) -> list[Section]:
 def _measured(run: Run) -> str:
     header = run.header
     ok = [record for record in drop_incorrect(run.records) if record.status == "ok"]
-    cases = len(run.by_case())
+    cases = words.plural(len(run.by_case()), "case")
     if not ok:
-        return f"Run `{run.run_id}` measured none of its {words.plural(cases, 'case')}."
+        return f"Run `{run.run_id}` measured none of its {cases}."
     sizes = [record.case.seq for record in ok if record.case.seq]
-    impls = words.listed(dict.fromkeys(str(record.case.impl) for record in ok))
+    impls = words.listed(dict.fromkeys(record.case.impl for record in ok))
     span = f" from n = {min(sizes)} to {max(sizes)}" if sizes else ""
     where = header.measured_on or "an unnamed machine"
     if where == header.machine.cpu and header.machine.cores:
@@ -53,18 +55,17 @@ def _measured(run: Run) -> str:
     return (
         f"Run `{run.run_id}` of {header.created[:10]} measured {impls}{span} "
         f"on {where}: {len({record.case_id for record in ok})} of "
-        f"{words.plural(cases, 'case')}, {words.plural(len(ok), 'record')} (each a round in "
-        f"{alone}){_samples(run)}{_rest(run, len(ok))} Intervals are at 95 % and take rounds as "
+        f"{cases}, {words.plural(len(ok), 'record')} (each a round in "
+        f"{alone}){_samples(ok)}{_rest(run, len(ok))} Intervals are at 95 % and take rounds as "
         "independent."
     )
 
 
-def _samples(run: Run) -> str:
+def _samples(ok: Iterable[Record]) -> str:
     """Say how many raw samples of each metric the measurements have."""
     counts: Counter[str] = Counter()
-    for record in drop_incorrect(run.records):
-        if record.status == "ok":
-            counts.update({name: len(one.samples) for name, one in record.metrics.items()})
+    for record in ok:
+        counts.update({name: len(found.samples) for name, found in record.metrics.items()})
     said = [
         words.plural(total, "timed call")
         if name == TIME.name
@@ -85,25 +86,20 @@ def _rest(run: Run, ok: int) -> str:
     return f"; records that are no measurements: {words.listed(said)}." if said else "."
 
 
-def not_measured(run: Run) -> Table | None:
-    """Return the records that are no measurements, with their reasons."""
+def _not_measured(run: Run) -> Table:
     keys = _keys(run)
-    groups: Counter[tuple[str, str, int | None, str, str]] = Counter()
+    groups: Counter[tuple[Cell, ...]] = Counter()
     for record in run.records:
         if record.status != "ok":
             case = record.case
             task = "" if case.task == DEFAULT_TASK else f", {case.task}"
+            n = whole(case.seq) if case.seq else NONE
             label = f"{label_of(case, keys)}{task}"
-            groups[label, case.scope, case.seq, record.status, record.reason or ""] += 1
-    if not groups:
-        return None
+            groups[label, case.scope, n, record.status, record.reason or ""] += 1
     return Table(
         "Not measured",
         ("series", "scope", "n", "status", "reason", "records"),
-        tuple(
-            (label, scope, Quantity(n, text=str(n)) if n else NONE, status, reason, count(records))
-            for (label, scope, n, status, reason), records in groups.items()
-        ),
+        tuple((*group, count(records)) for group, records in groups.items()),
         "These count as no measurement anywhere in this report and are in no figure; nor does any "
         "other round of a case that was incorrect in one.",
     )
@@ -113,30 +109,27 @@ def _keys(run: Run) -> list[Case]:
     return list(dict.fromkeys(record.case.key("seq", "seed") for record in run.records))
 
 
-def checks(run: Run) -> Table | None:
+def _checks(run: Run) -> Table:
     """Return how far outputs were from their float64 reference, the worst per series."""
     keys = _keys(run)
-    found: dict[tuple[str, str, str], list[Check]] = {}
+    found: defaultdict[tuple[str, ...], list[Check]] = defaultdict(list)
     for record in run.records:
         if check := record.detail.check:
             label = label_of(record.case, keys)
-            key = (label, record.case.scope, check.reference or "none")
-            found.setdefault(key, []).append(check)
-    if not found:
-        return None
+            found[label, record.case.scope, check.reference or "none"].append(check)
     return Table(
         "Checks",
         ("series", "scope", "reference", "largest relative error", "tolerance", "checked", "note"),
-        tuple((*key, *_worst(some)) for key, some in found.items()),
+        tuple((*key, *_worst(checks)) for key, checks in found.items()),
         "The largest absolute difference from the float64 reference of the same mathematics, over "
         "the largest absolute value of the reference.",
     )
 
 
-def _worst(found: list[Check]) -> tuple[Cell, ...]:
-    errors = [one.max_rel_error for one in found if one.max_rel_error is not None]
-    bounds = [one.tolerance for one in found if one.tolerance is not None]
-    reasons = dict.fromkeys(one.reason for one in found if one.reason)
+def _worst(checks: list[Check]) -> tuple[Cell, ...]:
+    errors = [check.max_rel_error for check in checks if check.max_rel_error is not None]
+    bounds = [check.tolerance for check in checks if check.tolerance is not None]
+    reasons = dict.fromkeys(check.reason for check in checks if check.reason)
     return (
         Quantity(max(errors), text=f"{max(errors):.1e}") if errors else NONE,
         Quantity(min(bounds), text=f"{min(bounds):.1e}") if bounds else NONE,
@@ -145,15 +138,13 @@ def _worst(found: list[Check]) -> tuple[Cell, ...]:
     )
 
 
-def warnings(run: Run) -> Table | None:
+def _warnings(run: Run) -> Table:
     """Return the warnings of a run, those that differ in numbers only put together."""
-    found: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+    found: defaultdict[tuple[str, ...], list[tuple[str, str]]] = defaultdict(list)
     for record in run.records:
         for text in record.warnings:
             kind = tuple(word for word in text.split() if not any(map(str.isdigit, word)))
-            found.setdefault(kind, []).append((text, record.case_id))
-    if not found:
-        return None
+            found[kind].append((text, record.case_id))
     rows = []
     for said in found.values():
         cases = list(dict.fromkeys(case_id for _, case_id in said))
@@ -164,13 +155,13 @@ def warnings(run: Run) -> Table | None:
 
 def machine(header: Header) -> Table:
     """Return where and with what a run was measured."""
-    rows: list[tuple[str, Cell]] = []
-    for name in ("run_id", "created", "linbench", "code", "device"):
-        rows += _fields(name.removesuffix("_id"), getattr(header, name))
-    for name, value in header.machine.model_dump().items():
-        rows += _fields(name, value)
-    for name, value in (header.git.model_dump() if header.git else {}).items():
-        rows += _fields(f"git {name}", value)
+    fields = (
+        ("run", header.run_id),
+        *((name, getattr(header, name)) for name in ("created", "linbench", "code", "device")),
+        *header.machine.model_dump().items(),
+        ("git", header.git and header.git.model_dump()),
+    )
+    rows = (row for name, value in fields for row in _fields(name, value))
     return Table("Machine and code", ("what", "value"), tuple(rows))
 
 
@@ -185,8 +176,7 @@ def _fields(name: str, value: Any) -> list[tuple[str, Cell]]:
     return [(name.replace("_", " "), str(value))]
 
 
-def command(header: Header) -> str:
-    """Return the command that made a run, to be run again."""
+def _command(header: Header) -> str:
     argv = list(header.argv)
     if argv and argv[0].rsplit("/", 1)[-1] in ("linbench", "__main__.py"):
         argv = argv[1:]

@@ -2,40 +2,39 @@
 
 from linbench import words
 from linbench.report.content import NONE, Quantity, Section, Sentence, Table, count
+from linbench.run.case import Case
 from linbench.run.metrics import Metric
-from linbench.run.runs import Run, Runs, Series, series_by_case
+from linbench.run.runs import Point, Run, Runs, series_by_case
 from linbench.studies.labels import wording
 
 
 def summary(runs: Runs) -> list[Sentence]:
     """Say how many there are, if any."""
-    found = {series.key for run in runs.runs for one in _by_metric(run).values() for series in one}
+    found = {key for run in runs.runs for points in _points(run).values() for key in points}
     said = f"{words.plural(len(found), 'case')} without n: measured, and part of no law or curve."
     return [Sentence(said)] if found else []
 
 
 def sections(runs: Runs) -> list[Section]:
     """Return a table of them for each run that has any."""
-    suffix = len(runs.runs) > 1
-    tables = [_table(run, suffix=f" ({run.run_id})" if suffix else "") for run in runs.runs]
+    several = len(runs.runs) > 1
+    tables = (_table(run, suffix=f" ({run.run_id})" if several else "") for run in runs.runs)
     kept = tuple(table for table in tables if table.rows)
     return [Section("Cases without n", tables=kept)] if kept else []
 
 
-def _by_metric(run: Run) -> dict[Metric, list[Series]]:
+def _points(run: Run) -> dict[Metric, dict[Case, Point]]:
+    """Return what was measured of each, by metric."""
     alone = run.only(lambda record: record.case.seq is None)
-    return {
-        metric: list(series_by_case(alone, metric.name).values())
+    found = {
+        metric: {one.key: one.point(0) for one in series_by_case(alone, metric.name).values()}
         for metric in Runs((alone,)).metrics
     }
+    return {metric: points for metric, points in found.items() if points}
 
 
 def _table(run: Run, *, suffix: str) -> Table:
-    found = {
-        metric: {one.key: one.point(0) for one in series}
-        for metric, series in _by_metric(run).items()
-        if series
-    }
+    found = _points(run)
     keys = dict.fromkeys(key for points in found.values() for key in points)
     rows = tuple(
         (

@@ -8,7 +8,8 @@ Nothing here judges: what is of a wrong type is passed on to whoever validates t
 import statistics
 from typing import Any
 
-from linbench.run.case import DEFAULT_TASK, Case
+from linbench.run.case import Case
+from linbench.run.metrics import Metric
 
 _DETAIL = ("memory", "check", "timing", "costs", "ceilings", "clocks")
 _LIMIT = "memory_limit_bytes"
@@ -18,13 +19,15 @@ _UNKNOWN = {"d_model": 1, "heads": 1, "dtype": "unknown", "device": "unknown", "
 Fields = dict[str, Any]
 
 
+def batch_of(task: str) -> Metric:
+    """Return the metric of a search: it bears the name of its task."""
+    return Metric(task, "sequences", better="more", noise="exact")
+
+
 def upgraded(entry: Any) -> Any:
     """Return a line of schema 1 in the form of schema 2; one that is of today stays as it is."""
     if not isinstance(entry, dict):
         return entry
-    if entry.get("type") == "run":
-        batch = {"unit": "sequences", "better": "more", "noise": "exact"}
-        return {"metrics": [{"name": task, **batch} for task in _searches(entry)], **entry}
     case = entry.get("case")
     if not isinstance(case, dict):
         return entry
@@ -32,14 +35,6 @@ def upgraded(entry: Any) -> Any:
     if case.get("scope") == "function" and case != entry["case"]:
         entry["case_id"] = Case.model_validate(entry["case"]).id
     return entry
-
-
-def _searches(header: Fields) -> list[str]:
-    """Return the tasks of a run but for the first there was: all of them looked for a batch."""
-    suite = header.get("suite")
-    tasks = suite.get("task") if isinstance(suite, dict) else None
-    tasks = tasks if isinstance(tasks, list) else [tasks]
-    return [task for task in tasks if isinstance(task, str) and task != DEFAULT_TASK]
 
 
 def _case(case: Fields) -> Fields:

@@ -99,7 +99,7 @@ def judge(
 
 
 def _check_names(limits: Limits, runs: Sequence[Run]) -> None:
-    """Check that the runs have the metrics that limits name, or that their headers describe them."""
+    """Check that limits name metrics that some runs have, or that their headers describe."""
     own = (name for run in runs for record in run.records for name in record.metrics)
     described = (metric.name for run in runs for metric in run.header.metrics)
     known = [*dict.fromkeys((*KNOWN, *described, *own, WEIGHTS.name, OPERATIONS.name))]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from linbench import words
-from linbench.report.content import Quantity, Table, count
+from linbench.report.content import Table, count, whole
 from linbench.run.record import Record
 from linbench.run.runs import Run
 from linbench.studies.labels import label_of
@@ -39,17 +39,14 @@ def table(run: Run) -> Table | None:
         return None
     keys = list(dict.fromkeys(case.key("seq", "seed") for case, _ in found))
     limits = dict.fromkeys(words.quantity(fit.limit_bytes, "byte") for _, fit in found)
-    lines = sorted(
+    rows = sorted(
         (label_of(case, keys), case.scope, case.mode, case.seq or 0, fit.batch, str(fit.how))
         for case, fit in found
     )
     return Table(
         "Largest batches",
         ("series", "scope", "mode", "n", "sequences", "how it is known"),
-        tuple(
-            (label, scope, mode, Quantity(n, text=str(n)), count(batch), how)
-            for label, scope, mode, n, batch, how in lines
-        ),
+        tuple((*series, whole(n), count(batch), how) for *series, n, batch, how in rows),
         f"The most sequences of which weights, inputs and the peak of one call fit "
         f"{words.listed(limits)}. "
         "Extrapolated: from the exact bytes of smaller batches. Counted: operation counts alone "

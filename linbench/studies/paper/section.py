@@ -1,17 +1,16 @@
 """A run beside Table 3 of the Linformer paper, in words, tables and one figure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from linbench import words
-from linbench.report.content import NONE, Cell, Figure, Line, Plot, Quantity, Section, Table
+from linbench.report.content import NONE, Cell, Figure, Line, Plot, Quantity, Section, Table, whole
 from linbench.run.record import Header
 from linbench.run.runs import Runs
 from linbench.stats.interval import Interval
 from linbench.studies.labels import EACH_N
 from linbench.studies.paper import batches, published
 from linbench.studies.paper.batches import SEARCH
-from linbench.studies.paper.savings import NOT_IN_RUN, SAVED, Gain, Saved, Saving, Table3
+from linbench.studies.paper.savings import NOT_IN_RUN, SAVED, Gain, Saved, Table3
 from linbench.studies.paper.table3 import tables_of
 
 NAMES: dict[Saved, str] = {
@@ -25,43 +24,27 @@ _OUTCOMES: dict[Saved, tuple[str, str]] = {
     "bytes": ("fewer bytes", "more bytes"),
 }
 
+Grid = dict[int, dict[int, tuple[Gain, str]]]
+"""By n and k a gain with what stands beside it in brackets."""
 
-@dataclass(frozen=True)
-class Entry:
-    """What a table says of one n and k.
 
-    Attributes:
-        gain: Ours.
-        beside: What stands beside it, in brackets.
-    """
+def texts(gain: Gain) -> tuple[str, str]:
+    """Write a gain: the ratio or why there is none; its interval, or the batches it is of."""
+    if gain.value is not None:
+        value = words.digits(gain.value.value)
+    else:
+        value = NONE if gain.status == NOT_IN_RUN else str(gain.status)
+    if gain.batches is not None:
+        about = "~" if gain.how == "extrapolated" else ""
+        return value, f"{about}{gain.batches[0]}:{gain.batches[1]}"
+    return value, words.ends(gain.value).strip() if gain.value else ""
 
-    gain: Gain
-    beside: str
 
-    @property
-    def value(self) -> str:
-        """The ratio, or why there is none."""
-        if self.gain.value is not None:
-            return words.digits(self.gain.value.value)
-        if self.gain.batches is not None:
-            return "no ratio"
-        return NONE if self.gain.status == NOT_IN_RUN else str(self.gain.status)
-
-    @property
-    def grounds(self) -> str:
-        """The interval, or the batches, marked where they were extrapolated."""
-        gain = self.gain
-        if gain.batches is not None:
-            return f"{'~' if gain.how == 'extrapolated' else ''}{gain.batches[0]}:{gain.batches[1]}"
-        return words.ends(gain.value).strip() if gain.value else ""
-
-    @property
-    def cell(self) -> Cell:
-        """All of it in one cell."""
-        text, value = f"{self.value} {self.grounds}".strip(), self.gain.value
-        if value is None:
-            return f"{text} {self.beside}".strip()
-        return Quantity(value.value, value.low, value.high, words.RATIO, self.beside, text)
+def _cell(gain: Gain, mark: str) -> Cell:
+    text, value = " ".join(filter(None, texts(gain))), gain.value
+    if value is None:
+        return f"{text} {mark}".strip()
+    return Quantity(value.value, value.low, value.high, words.RATIO, mark, text)
 
 
 def sections(runs: Runs) -> list[Section]:
@@ -72,7 +55,7 @@ def sections(runs: Runs) -> list[Section]:
     found = [
         table
         for table in tables_of(runs)
-        if any(one.paper and one.over_vanilla.value for one in table.savings)
+        if any(cell.paper and cell.over_vanilla.value for cell in table.savings)
     ]
     sections_ = [
         _section(table, runs.header(table.panel.run_id), i if len(found) > 1 else None)
@@ -89,23 +72,22 @@ def _section(table: Table3, header: Header, index: int | None) -> Section:
     which, name = "", "paper-table3"
     if index is not None:
         which, name = f": {table.panel.label}, run {table.panel.run_id}", f"{name}-{index + 1}"
-    tables = [
-        Table(title, ("n", *(f"k={k}" for k in table.ks)), _rows(table, saved, best=best))
-        for saved in compared(table)
-        for best, title in ((False, over_vanilla(saved)), (True, over_best(table, saved)))
-    ]
+    tables = (
+        Table(
+            title,
+            ("n", *(f"k={k}" for k in table.ks)),
+            tuple(
+                (whole(n), *(_cell(*row[k]) if k in row else "" for k in table.ks))
+                for n, row in grid.items()
+            ),
+        )
+        for title, grid in grids(table)
+    )
     return Section(
         title=f"Beside Table 3 of the paper{which}",
         sentences=(*findings(table), *notes(table, header)),
         figures=(_figure(table, name),),
         tables=tuple(tables),
-    )
-
-
-def _rows(table: Table3, saved: Saved, *, best: bool) -> tuple[tuple[Cell, ...], ...]:
-    return tuple(
-        (Quantity(n, text=str(n)), *(entry.cell if entry else "" for entry in row))
-        for n, row in grid(table, saved, best=best)
     )
 
 
@@ -116,66 +98,53 @@ def compared(table: Table3) -> list[Saved]:
         for saved in SAVED
         if any(
             gain.status != NOT_IN_RUN
-            for one in table.of(saved)
-            for gain in (one.over_vanilla, one.over_best)
+            for cell in table.of(saved)
+            for gain in (cell.over_vanilla, cell.over_best)
         )
     ]
 
 
-def over_vanilla(saved: Saved) -> str:
-    """Name the table over written-out attention."""
-    return f"{NAMES[saved].format(' over vanilla')} (the paper's in brackets)"
-
-
-def over_best(table: Table3, saved: Saved) -> str:
-    """Name the table over the best exact implementation, and that one if it is always the same."""
-    names = _best(table, saved)
-    which = f" ({names[0]})" if len(names) == 1 else ""
-    return NAMES[saved].format(f" over the best exact implementation{which}")
-
-
 def _best(table: Table3, saved: Saved) -> list[str]:
-    return sorted({one.over_best.baseline for one in table.of(saved) if one.over_best.baseline})
+    return sorted({cell.over_best.baseline for cell in table.of(saved) if cell.over_best.baseline})
 
 
-def grid(table: Table3, saved: Saved, *, best: bool) -> list[tuple[int, list[Entry | None]]]:
-    """Return the rows of a table: n, and what it says at each k.
+def grids(table: Table3) -> Iterator[tuple[str, Grid]]:
+    """Return the title and cells of each table: over vanilla beside the paper, over the best exact.
 
-    Args:
-        table: The comparison.
-        saved: What is saved.
-        best: Over the best exact implementation, not over vanilla.
+    The best one is named in the title, or in each cell where it is not always the same.
     """
-    cells = {(one.n, one.k): one for one in table.of(saved)}
-    named = best and len(_best(table, saved)) > 1
-    rows = []
-    for n in table.sizes:
-        here = [cells.get((n, k)) for k in table.ks]
-        # beside the paper every row stands; elsewhere only what the run holds
-        if not best or any(one and one.over_best.status != NOT_IN_RUN for one in here):
-            rows.append((n, [_entry(one, best=best, named=named) if one else None for one in here]))
-    return rows
-
-
-def _entry(one: Saving, *, best: bool, named: bool) -> Entry:
-    if best:
-        return Entry(one.over_best, f"({one.over_best.baseline})" if named else "")
-    # two digits, as the paper has them
-    theirs = NONE if one.paper is None else f"{one.paper:.{1 if one.paper < 10 else 0}f}"
-    return Entry(one.over_vanilla, f"({theirs})")
+    for saved in compared(table):
+        names = _best(table, saved)
+        over_vanilla: Grid = {n: {} for n in table.sizes}
+        over_best: Grid = {n: {} for n in table.sizes}
+        for cell in table.of(saved):
+            # two digits, as the paper has them
+            theirs = NONE if cell.paper is None else f"{cell.paper:.{1 if cell.paper < 10 else 0}f}"
+            over_vanilla[cell.n][cell.k] = cell.over_vanilla, f"({theirs})"
+            best = cell.over_best
+            mark = f"({best.baseline})" if best.baseline and len(names) > 1 else ""
+            over_best[cell.n][cell.k] = best, mark
+        yield f"{NAMES[saved].format(' over vanilla')} (the paper's in brackets)", over_vanilla
+        which = f" ({names[0]})" if len(names) == 1 else ""
+        # beside the paper every row stands; here only what the run holds
+        held = {
+            n: row
+            for n, row in over_best.items()
+            if any(gain.status != NOT_IN_RUN for gain, _ in row.values())
+        }
+        yield NAMES[saved].format(f" over the best exact implementation{which}"), held
 
 
 def findings(table: Table3) -> list[str]:
     """Say what was found: how many cells, over vanilla beside the paper, over the best exact."""
     said = []
     for saved in compared(table):
-        cells = [one for one in table.of(saved) if one.paper is not None]
-        held = [one for one in cells if one.over_vanilla.value and one.over_vanilla.value.value]
+        cells = [(cell.paper, cell.over_vanilla.value) for cell in table.of(saved) if cell.paper]
+        held = [(paper, ours.value) for paper, ours in cells if ours and ours.value]
         text = f"{NAMES[saved].format('')}: {len(held)} of the paper's {len(cells)} cells have a "
         text += "ratio here"
         if held:
-            ours = _span([one.over_vanilla.value.value for one in held if one.over_vanilla.value])
-            theirs = _span([one.paper for one in held if one.paper])
+            theirs, ours = map(_span, zip(*held, strict=True))
             text += f", {ours} over vanilla where the paper has {theirs}"
         said.append(f"{text}. {_against_best(table, saved)}")
     return said
@@ -209,12 +178,12 @@ def _against_best(table: Table3, saved: Saved) -> str:
 
 def notes(table: Table3, header: Header) -> list[str]:
     """Say what was measured, and what the tables hold."""
-    panel, problem = table.panel, table.panel.problem
+    problem = table.panel.problem
     where = header.model_copy(update={"device": problem.device}).measured_on or problem.device
     base = all(getattr(problem, name) == x for name, x in published.ROBERTA_BASE.items())
     shape = "RoBERTa-base's shape" if base else "RoBERTa-base has 12 layers, d_model 768, 12 heads"
     measured = (
-        f"Measured here: {panel.label} ({shape}), on {where}. The paper ({published.SOURCE}) "
+        f"Measured here: {table.panel.label} ({shape}), on {where}. The paper ({published.SOURCE}) "
         "measured a full forward pass on one V100 of 16 GB; compare ratios, not seconds. "
         "docs/paper.md says how the paper's numbers came about and how they read."
     )
@@ -275,18 +244,13 @@ def _figure(table: Table3, name: str) -> Figure:
 def _lines(table: Table3, saved: Saved, *, best: bool) -> tuple[Line, ...]:
     lines = []
     for place, k in enumerate(table.ks):
-        cells = [one for one in table.of(saved) if one.k == k]
-        level = place / max(1, len(table.ks) - 1)
-        ours = {
-            float(one.n): value
-            for one in cells
-            if (value := (one.over_best if best else one.over_vanilla).value) and value.value
-        }
-        theirs = {float(one.n): Interval(one.paper) for one in cells if one.paper and not best}
-        if ours:
-            lines.append(Line(f"k={k}", tuple(ours), tuple(ours.values()), level=level))
-        if theirs:
-            label = f"paper, k={k}"
-            x, y = tuple(theirs), tuple(theirs.values())
-            lines.append(Line(label, x, y, level=level, published=True))
+        cells = [cell for cell in table.of(saved) if cell.k == k]
+        gains = {cell.n: (cell.over_best if best else cell.over_vanilla).value for cell in cells}
+        ours = {n: gain for n, gain in gains.items() if gain and gain.value}
+        theirs = {cell.n: Interval(cell.paper) for cell in cells if cell.paper and not best}
+        for label, points in ((f"k={k}", ours), (f"paper, k={k}", theirs)):
+            if points:
+                x, y = tuple(map(float, points)), tuple(points.values())
+                level, published_ = place / max(1, len(table.ks) - 1), points is theirs
+                lines.append(Line(label, x, y, level=level, published=published_))
     return tuple(lines)

@@ -11,6 +11,8 @@ import statistics
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from linbench.attention import Costs
 from linbench.run.case import DEFAULT_TASK, Case
 from linbench.run.metrics import MEMORY, TIME
@@ -25,12 +27,7 @@ Bound = Literal["arithmetic", "memory"]
 
 @dataclass(frozen=True)
 class Roof:
-    """What a machine reached in one run for one dtype, by round.
-
-    Attributes:
-        flops_per_s: Operations per second of the best matrix product of each round.
-        bytes_per_s: Bytes per second of the best copy of each round.
-    """
+    """What a machine reached in one run for one dtype: its best product and copy, by round."""
 
     flops_per_s: dict[int, float]
     bytes_per_s: dict[int, float]
@@ -38,50 +35,42 @@ class Roof:
     @property
     def gemm(self) -> Interval:
         """Operations per second: the typical round with its interval."""
-        return intervals.location([math.log(x) for x in self.flops_per_s.values()]).exp()
+        return intervals.location(np.log([*self.flops_per_s.values()])).exp()
 
     @property
     def copy(self) -> Interval:
         """Bytes per second: the typical round with its interval."""
-        return intervals.location([math.log(x) for x in self.bytes_per_s.values()]).exp()
+        return intervals.location(np.log([*self.bytes_per_s.values()])).exp()
 
-    def least_s(self, flops: float, moved: float) -> dict[int, float]:
+    def least_s(self, costs: Counts | Costs) -> dict[int, float]:
         """Return the least time of a call on the machine of each round, in seconds."""
         return {
-            index: max(flops / rate, moved / self.bytes_per_s[index])
+            index: max(costs.flops / rate, costs.bytes_moved / self.bytes_per_s[index])
             for index, rate in self.flops_per_s.items()
         }
 
 
 @dataclass(frozen=True)
 class RooflinePoint:
-    """One case held against the machine.
+    """One case held against the machine, as far as its peak memory and a roof were measured.
 
-    Attributes:
-        key: The configuration.
-        n: Sequence length.
-        flops: Operations counted.
-        bytes_moved: The least bytes to be read and written, counted.
-        parameters: Trained parameters that take part.
-        time: Seconds of a call.
-        tokens_per_s: Tokens of the batch over that time.
-        peak_bytes: Peak memory of a call, None where not measured.
-        share: Attainable time over measured time, within rounds; None without a roof. Above 1,
-            data stayed in caches, which are faster than the copy, or the product that `bound` is
-            about was measured in a slow moment.
-        bound: What the attainable time is made of: `arithmetic` or `memory`.
+    `share` is attainable time over measured time, within rounds. Above 1, data stayed in caches,
+    which are faster than the copy, or the product was measured in a slow moment. `bound` is what
+    the attainable time is made of.
     """
 
     key: Case
     n: int
-    flops: int
-    bytes_moved: int
-    parameters: int
-    time: Interval
-    tokens_per_s: float
+    costs: Counts | Costs
+    time: Interval  # seconds of a call
     peak_bytes: Interval | None
     share: Interval | None
     bound: Bound | None
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Tokens of the batch over the time of a call."""
+        return (self.key.at(self.n).batch or 0) * self.n / self.time.value
 
 
 @dataclass(frozen=True)
@@ -94,13 +83,9 @@ class PanelRoofline:
 
 
 def rooflines_of(runs: Runs) -> list[PanelRoofline]:
-    """Hold every measured case whose costs are known against the machine.
-
-    Returns:
-        The panels that have such a case, their points in the order of their series, by n.
-    """
+    """Hold every measured case whose costs are known against the machine, by panel."""
     roofs = roofs_of(runs)
-    peaks = {(one.run_id, one.key): one for one in runs.series(MEMORY.name)}
+    peaks = {(series.run_id, series.key): series for series in runs.series(MEMORY.name)}
     counted = {
         (run.run_id, record.case.key("seq", "seed"), record.case.seq): record.detail.costs
         for run, record in runs.records
@@ -109,15 +94,14 @@ def rooflines_of(runs: Runs) -> list[PanelRoofline]:
     found = []
     for panel, of_panel in panels_of(runs.series(TIME.name)).items():
         roof = roofs.get((panel.run_id, panel.problem.device, panel.problem.dtype))
-        points = []
-        for series in of_panel:
-            own = series.run_id, series.key
-            for n in series.sizes:
-                costs = counted.get((*own, n)) or _counted(series.key, n)
-                if costs is not None:
-                    points.append(_point(series, n, costs, roof, peaks.get(own)))
+        points = tuple(
+            _point(series, n, costs, roof, peaks.get((panel.run_id, series.key)))
+            for series in of_panel
+            for n in series.sizes
+            if (costs := counted.get((panel.run_id, series.key, n)) or _counted(series.key, n))
+        )
         if points:
-            found.append(PanelRoofline(panel, tuple(points), roof))
+            found.append(PanelRoofline(panel, points, roof))
     return found
 
 
@@ -144,28 +128,24 @@ def _counted(key: Case, n: int) -> Costs | None:
 def _point(
     series: Series, n: int, costs: Counts | Costs, roof: Roof | None, peaks: Series | None
 ) -> RooflinePoint:
-    time = series.point(n).value
-    flops, moved = costs.flops, costs.bytes_moved
     return RooflinePoint(
         key=series.key,
         n=n,
-        flops=flops,
-        bytes_moved=moved,
-        parameters=costs.parameters,
-        time=time,
-        tokens_per_s=(series.key.at(n).batch or 0) * n / time.value,
+        costs=costs,
+        time=series.point(n).value,
         peak_bytes=peaks.point(n).value if peaks and n in peaks.sizes else None,
-        share=_share(series.logs(n), roof.least_s(flops, moved)) if roof else None,
-        bound=_bound(flops, moved, roof) if roof else None,
+        share=_share(series.logs(n), roof.least_s(costs)) if roof else None,
+        bound=_bound(costs, roof) if roof else None,
     )
 
 
 def _share(took: dict[int, float], least_s: dict[int, float]) -> Interval:
     """Return the least time over the time taken; a round without a roof takes the usual one."""
-    usual = statistics.median(math.log(x) for x in least_s.values())
-    least = {index: math.log(least_s[index]) if index in least_s else usual for index in took}
-    return intervals.location([least[index] - took[index] for index in took]).exp()
+    least = {index: math.log(seconds) for index, seconds in least_s.items()}
+    usual = statistics.median(least.values())
+    return intervals.location([least.get(index, usual) - log for index, log in took.items()]).exp()
 
 
-def _bound(flops: int, moved: int, roof: Roof) -> Bound:
-    return "arithmetic" if flops / roof.gemm.value >= moved / roof.copy.value else "memory"
+def _bound(costs: Counts | Costs, roof: Roof) -> Bound:
+    arithmetic = costs.flops / roof.gemm.value >= costs.bytes_moved / roof.copy.value
+    return "arithmetic" if arithmetic else "memory"

@@ -1,5 +1,7 @@
 """What the report says of cost against the machine: per panel a table, a figure, a sentence."""
 
+from collections.abc import Sequence
+
 from linbench import attention, words
 from linbench.report.content import (
     NONE,
@@ -11,15 +13,15 @@ from linbench.report.content import (
     Sentence,
     Table,
     count,
+    whole,
 )
 from linbench.run.case import Case
 from linbench.run.runs import Runs
+from linbench.stats.interval import Interval
 from linbench.studies.labels import EACH_N, label_of, panel_stems, panel_title
 from linbench.studies.roofline.roofline import PanelRoofline, Roof, RooflinePoint, rooflines_of
 
 _TITLE = "Cost against the machine"
-
-
 _SHARES = "Of the speed that this machine attains (in brackets what bounds it):"
 
 
@@ -28,23 +30,24 @@ def summary(runs: Runs) -> list[Sentence]:
 
     Where there are several panels, each stands under its name.
     """
-    found = [one for one in runs.once(rooflines_of) if one.roof]
-    panels = [one.panel for one in found]
-    if len(found) > 1:
-        under = (f"{panel_title(one.panel, panels)}: {_shares(one)}" for one in found)
-        return [Sentence(_SHARES, tuple(under))]
-    return [Sentence(f"{_SHARES} {_shares(one)}") for one in found]
+    found = {
+        one.panel: _shares(one.points, one.roof) for one in runs.once(rooflines_of) if one.roof
+    }
+    if len(found) < 2:
+        return [Sentence(f"{_SHARES} {shares}") for shares in found.values()]
+    under = (f"{panel_title(panel, found)}: {shares}" for panel, shares in found.items())
+    return [Sentence(_SHARES, tuple(under))]
 
 
-def _shares(found: PanelRoofline) -> str:
-    last = {one.key: one for one in found.points}
+def _shares(points: Sequence[RooflinePoint], roof: Roof) -> str:
+    last = {point.key: point for point in points}
     shares = [
-        f"{label_of(key, last)} {words.with_interval(one.share, words.SHARE)} at n = {one.n} "
-        f"({one.bound})"
-        for key, one in last.items()
-        if one.share
+        f"{label_of(key, last)} {words.with_interval(point.share, words.SHARE)} at n = {point.n} "
+        f"({point.bound})"
+        for key, point in last.items()
+        if point.share
     ]
-    return f"{words.listed(shares)}. {_speeds(found.roof)}" if found.roof else ""
+    return f"{words.listed(shares)}. {_speeds(roof)}"
 
 
 def sections(runs: Runs) -> list[Section]:
@@ -55,7 +58,7 @@ def sections(runs: Runs) -> list[Section]:
     return [
         Section(
             f"{_TITLE}: {panel_title(one.panel, panels)}",
-            figures=tuple(filter(None, [figure(one, stems[one.panel])])),
+            figures=(figure(one, stems[one.panel]),) if one.roof else (),
             tables=(costs(one),),
         )
         for one in found
@@ -64,22 +67,22 @@ def sections(runs: Runs) -> list[Section]:
 
 def costs(found: PanelRoofline) -> Table:
     """Return operations, bytes, parameters, latency, throughput and memory side by side."""
-    keys = [one.key for one in found.points]
+    keys = [point.key for point in found.points]
     rows = tuple(
         (
-            label_of(one.key, keys),
-            Quantity(one.n, text=str(one.n)),
-            Quantity(one.flops / 1e9),
-            Quantity(one.bytes_moved, unit="byte"),
-            count(one.parameters),
-            Quantity.of(one.time, "s"),
-            Quantity(one.tokens_per_s, unit=words.COUNT),
-            Quantity.of(one.peak_bytes, "byte"),
-            Quantity(one.flops / one.time.value / 1e9),
-            Quantity.of(one.share, words.SHARE),
-            one.bound or NONE,
+            label_of(point.key, keys),
+            whole(point.n),
+            Quantity(point.costs.flops / 1e9),
+            Quantity(point.costs.bytes_moved, unit="byte"),
+            count(point.costs.parameters),
+            Quantity.of(point.time, "s"),
+            count(point.tokens_per_s),
+            Quantity.of(point.peak_bytes, "byte"),
+            Quantity(point.costs.flops / point.time.value / 1e9),
+            Quantity.of(point.share, words.SHARE),
+            point.bound or NONE,
         )
-        for one in found.points
+        for point in found.points
     )
     return Table(
         _TITLE,
@@ -112,31 +115,25 @@ def _passes(keys: list[Case]) -> str:
 
 
 def _speeds(roof: Roof) -> str:
-    gemm, copy = roof.gemm, roof.copy
+    gemm, copy = (
+        words.digits(speed.value / 1e9) + words.ends(speed, 1e9) for speed in (roof.gemm, roof.copy)
+    )
     return (
-        f"Measured in the same run, once a round: a matrix product at "
-        f"{words.digits(gemm.value / 1e9)}{words.ends(gemm, 1e9)} GFLOP/s, a copy at "
-        f"{words.digits(copy.value / 1e9)}{words.ends(copy, 1e9)} GB/s."
+        f"Measured in the same run, once a round: a matrix product at {gemm} GFLOP/s, a copy at "
+        f"{copy} GB/s."
     )
 
 
-def figure(found: PanelRoofline, stem: str) -> Figure | None:
+def figure(found: PanelRoofline, stem: str) -> Figure:
     """Return the share of the attainable speed against n, a line per series."""
-    shown: dict[Case, list[RooflinePoint]] = {}
-    for one in found.points:
-        if one.share:
-            shown.setdefault(one.key, []).append(one)
+    shares: dict[Case, dict[float, Interval]] = {}
+    for point in found.points:
+        if point.share:
+            shares.setdefault(point.key, {})[point.n] = point.share
     lines = tuple(
-        Line(
-            label_of(key, shown),
-            tuple(float(one.n) for one in points),
-            tuple(one.share for one in points if one.share),
-            key,
-        )
-        for key, points in shown.items()
+        Line(label_of(key, shares), tuple(own), tuple(own.values()), key)
+        for key, own in shares.items()
     )
-    if not lines:
-        return None
     plot = Plot("Share of the attainable speed", EACH_N, "", words.RATIO, lines)
     return Figure(
         f"{stem}roofline",

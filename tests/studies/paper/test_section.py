@@ -12,6 +12,7 @@ from linbench.cli.paper import paper
 from linbench.errors import RunFileError
 from linbench.report.content import Quantity
 from linbench.report.figures import png
+from linbench.run.record import Check, Detail
 from linbench.run.runs import Runs
 from linbench.studies.paper import sections, summary
 
@@ -162,6 +163,21 @@ def test_several_runs_have_a_section_each(run, tmp_path):
     ]  # fmt: skip
     assert len({figure.name for section in found for figure in section.figures}) == 2
     assert called(run, other).stdout.count("Time saved over vanilla (the paper's") == 2
+
+
+def test_the_best_exact_is_named_in_each_cell_where_it_differs():
+    """A cell without a ratio names nobody."""
+    rng = np.random.default_rng(0)
+    exact = Detail(check=Check(mathematics="exact", reference="exact attention"))
+    mine = synthetic.measured(
+        rng, lambda n: 1e-9 * n, sizes=(512,), impl="mine", **synthetic.ROBERTA
+    )
+    records = synthetic.table3(rng) + [r.model_copy(update={"detail": exact}) for r in mine]
+    section, _ = sections(synthetic.runs(records))
+    first, second, *_ = section.tables[1].rows
+    assert str(first[1]).endswith("(mine)")
+    assert str(second[1]).endswith("(sdpa)")
+    assert str(second[3]) == DASH
 
 
 def test_a_report_of_something_else_has_no_such_section():

@@ -62,7 +62,7 @@ def test_half_the_speed_of_the_product_is_half(every):
         assert one.share.value == pytest.approx(0.5, rel=0.05)
         assert one.share.low <= 0.5 <= one.share.high
         assert one.bound == "arithmetic"
-        assert one.flops == 4 * one.n**2 * 256
+        assert one.costs.flops == 4 * one.n**2 * 256
         assert one.tokens_per_s == pytest.approx(one.n / one.time.value)
         assert one.peak_bytes.value == pytest.approx(1024 * one.n)
 
@@ -147,7 +147,7 @@ def test_each_run_has_its_own_counts():
         ]
         found.append(Run(header(f"r{i}"), tuple(roofed(records))))
     both = Runs(tuple(found))
-    placed = [(one.panel.run_id, one.points[0].flops) for one in rooflines_of(both)]
+    placed = [(one.panel.run_id, one.points[0].costs.flops) for one in rooflines_of(both)]
     assert placed == [("r0", 1000), ("r1", 2000)]
     parts = sections(both)
     assert [section.title.rsplit(" ", 1)[1] for section in parts] == ["(r0)", "(r1)"]
