@@ -93,6 +93,8 @@ def _compared(case_id: str, series: Series, other: Series) -> CaseComparison:
         # other keys than the first's: rounds of two runs are no pairs
         after = {-1 - index: value for index, value in other.logs(n).items()}
         ratio, incomparable = intervals.difference(series.logs(n), after).exp(), None
+        if series.noiseless and other.noiseless:
+            ratio = ratio.exact()  # counted: one round says it all
         sources = sorted(map(str, series.sources | other.sources))
         # an allocator's count and the resident set are not the same quantity
         if metric.noise == "exact" and len(sources) > 1:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from linbench import words
-from linbench.report.content import NONE, Cell, Quantity, Table, count
+from linbench.report.content import NONE, Cell, Quantity, Table, count, whole
 from linbench.run.case import Case
 from linbench.run.metrics import MEMORY, TIME, Metric
 from linbench.run.runs import Point
@@ -17,11 +17,6 @@ from linbench.studies.scaling.charts import gains_title, how_gains_count
 from linbench.studies.scaling.growth import Scaling
 from linbench.studies.scaling.laws import Law
 from linbench.studies.scaling.limits import largest_n
-
-
-def _whole(n: int) -> Quantity:
-    """Return the cell of a sequence length, or of a number of calls: plain digits."""
-    return Quantity(n, text=str(n))
 
 
 def _per_series(
@@ -82,9 +77,9 @@ def measurements(panel: PerMetric) -> Table:
 def _measured(key: Case, n: int, points: Mapping[Metric, Point | None]) -> Iterator[Cell]:
     known = [point for point in points.values() if point]
     disturbed, calls = known[0].disturbed, max(point.samples for point in known)
-    yield _whole(n)
+    yield whole(n)
     yield replace(count(known[0].rounds), mark=f"({disturbed} disturbed)" if disturbed else "")
-    yield _whole(calls) if calls else NONE
+    yield whole(calls) if calls else NONE
     for metric, point in points.items():
         yield Quantity.of(point.value if point else None, metric.unit)
         if metric.noise == "exact":  # how it was counted
@@ -115,7 +110,7 @@ def _reached(one: Scaling) -> Cell:
         return NONE
     if n <= sizes[0]:
         return Quantity(sizes[0], text=f"{sizes[0]} or less")
-    return _whole(n) if n <= sizes[-1] else Quantity(n, text=f"({n})")
+    return whole(n) if n <= sizes[-1] else Quantity(n, text=f"({n})")
 
 
 def exponents(scalings: Sequence[Scaling]) -> Table:
@@ -177,7 +172,7 @@ def limits(scalings: Sequence[Scaling], memory_bytes: float) -> Table | None:
     keys = [one.series.key for one in of_memory]
     found = [(one.series, largest_n(one, memory_bytes)) for one in of_memory]
     rows = tuple(
-        (label_of(series.key, keys), _whole(series.sizes[-1]), _whole(limit[0]), limit[1])
+        (label_of(series.key, keys), whole(series.sizes[-1]), whole(limit[0]), limit[1])
         for series, limit in found
         if limit
     )
@@ -229,7 +224,7 @@ def gains(panel: PerMetric) -> Table | None:
         tuple(
             (
                 label_of(keys[i], keys),
-                _whole(n),
+                whole(n),
                 *(column.get((i, n), NONE) for column in columns.values()),
             )
             for i, n in sorted(set().union(*columns.values()))

@@ -96,12 +96,12 @@ def test_nothing_is_claimed_where_nothing_differs(report):
 
 
 def test_single_rounds_tell_nothing(report):
-    """Without intervals nothing is said to differ, nor to be the same."""
+    """Without intervals no time is said to differ, nor to be the same; bytes are counted."""
     made = report(("old", _records(1, rounds=1)), ("new", _records(2, rounds=1, factor=9.0)))
     text = _sentence(made, "new")
     assert "Time: only one round, so no interval, in 6 (ratio 8." in text
     assert re.search(r" to 9\.\d+ of (vanilla|sdpa) n=", text)
-    assert "(ratio 1.00 in all)" in text
+    assert "Peak memory: same in 6" in text
     assert "Nothing differs" not in text
 
 
