@@ -13,14 +13,11 @@ GRAMMAR = "a number, A..B (doubling), A..B*4, A..B+1024, or several joined by co
 
 
 def integers(text: str, what: str) -> list[int]:
-    """Read a list or range of positive integers, for instance `512..4096,10000`.
+    """Read a list or range of positive integers, for instance `512..4096,10000`, each once.
 
     Args:
         text: What the user wrote.
         what: The flag it belongs to, for the error.
-
-    Returns:
-        The values in the order given, each once.
 
     Raises:
         UsageError: not of the grammar, empty, inverted, or not positive.
@@ -58,23 +55,16 @@ def _expand(
             f"{what} '{item}' would never end, expected a start of at least 1, "
             "a factor of at least 2 or an increment of at least 1"
         )
-    values: list[int] = []
-    while start <= stop:
-        if len(values) == MOST:
-            raise UsageError(f"{what} '{item}' holds more than {MOST} values; take a larger step")
+    values = [start]
+    while (start := start + step if operator == "+" else start * step) <= stop:
         values.append(start)
-        start = start + step if operator == "+" else start * step
+        if len(values) > MOST:
+            raise UsageError(f"{what} '{item}' holds more than {MOST} values; take a larger step")
     return values
 
 
 def k_values(text: str) -> list[str]:
-    """Split `--k` into its rules: `128`, `n/4`, `256/128/64` (per layer), `256:64` (linear).
-
-    Ranges are expanded; a rule is resolved for one n and depth by `resolve_k`.
-
-    Raises:
-        UsageError: an item is none of these.
-    """
+    """Split `--k` into rules for `resolve_k`: `128`, `n/4`, `256/128/64` (per layer), `256:64`."""
     rules: list[str] = []
     for item in _items(text, "--k"):
         if re.fullmatch(r"n/[1-9]\d*|[1-9]\d*(/[1-9]\d*)+|[1-9]\d*:[1-9]\d*", item):
@@ -90,11 +80,7 @@ def k_values(text: str) -> list[str]:
 
 
 def resolve_k(rule: str, n: int, layers: int) -> tuple[KPerLayer, str | None]:
-    """Return k for one n and depth, and the rule to keep in the case (None for a plain number).
-
-    Raises:
-        UsageError: a per-layer rule does not name as many layers as there are.
-    """
+    """Return k for one n and depth, and the rule to keep in the case (None for a plain number)."""
     if rule.isdecimal():
         return int(rule), None
     if rule.startswith("n/"):
@@ -118,11 +104,7 @@ def resolve_k(rule: str, n: int, layers: int) -> tuple[KPerLayer, str | None]:
 
 
 def seconds(text: str, what: str) -> float | None:
-    """Read a duration such as `90s`, `5m`, `1h30m` or plain seconds; `none` means no limit.
-
-    Raises:
-        UsageError: not a duration, or zero.
-    """
+    """Read a duration such as `90s`, `5m`, `1h30m` or plain seconds; `none` means no limit."""
     if text.strip().lower() == "none":
         return None
     match = _DURATION.fullmatch(text.strip())
@@ -140,9 +122,6 @@ def size(text: str, what: str) -> int:
 
     Prefixes are powers of 1024 with and without the i, as memory is sold: a card of 16 GB holds
     16 GiB (JEDEC 100B.01).
-
-    Raises:
-        UsageError: not a size, or less than a MiB.
     """
     match = _SIZE.fullmatch(text.strip())
     power = " kmgt".index((match[2] or " ").lower()) if match else 0
@@ -155,11 +134,7 @@ def size(text: str, what: str) -> int:
 
 
 def fraction(text: str, what: str) -> float:
-    """Read a fraction such as `3%` or `0.03`.
-
-    Raises:
-        UsageError: not a number between 0 and 1.
-    """
+    """Read a fraction such as `3%` or `0.03`."""
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:

@@ -79,12 +79,7 @@ def percent(share: float | None) -> str:
 
 
 def quantity(value: float | None, unit: str) -> str:
-    """Write a value with its unit: `12.3 ms`, `1.50 MiB`, `3.20 J`; `?` where it is not known.
-
-    Args:
-        value: In the unit.
-        unit: `s` and `byte` get the prefix that fits; any other is written as it is.
-    """
+    """Write a value with its unit: `12.3 ms`, `1.50 MiB`, `3.20 J`; `?` where it is not known."""
     return "?" if value is None or math.isnan(value) else with_interval(Interval(value), unit)
 
 

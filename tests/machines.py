@@ -89,7 +89,7 @@ class Machine:
 
     def schedule(self, cases, plan=None, **more):
         """Plan a sweep on this machine: fields of `Plan`, and what `Schedule` takes besides."""
-        names = ("metrics", "done", "retry_skipped", "cases_to_continue", "sure_only")
+        names = ("metrics", "done", "retry_skipped", "cases_to_continue", "sure_only", "versions")
         about = {name: more.pop(name) for name in names if name in more}
         return Schedule(cases, plan or Plan(**more), clock=lambda: self.now, **about)
 

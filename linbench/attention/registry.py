@@ -62,8 +62,8 @@ class Implementation:
         for axis in self.axes:
             if axis not in AXES:
                 raise UsageError(
-                    f"implementation '{self.name}': axis '{axis}' is unknown, expected of "
-                    f"{', '.join(AXES)}{did_you_mean(axis, AXES) or '; choose among these'}"
+                    f"implementation '{self.name}': axis '{axis}' is unknown, expected one "
+                    f"of {', '.join(AXES)}{did_you_mean(axis, AXES) or '; choose among these'}"
                 )
 
 

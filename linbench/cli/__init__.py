@@ -4,7 +4,7 @@ import io
 import os
 import sys
 import warnings
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 
@@ -80,15 +80,7 @@ def _options(
     """Options before any verb."""
 
 
-def _one_line(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    del category, filename, lineno, file, line
+def _one_line(message: Warning | str, *_: object, **__: object) -> None:
     print(f"linbench: warning: {message}", file=sys.stderr)
 
 
@@ -102,10 +94,8 @@ def __getattr__(name: str) -> typer.Typer:
 def main() -> None:
     """Run the command line; the one place where a LinbenchError becomes a line and an exit code."""
     warnings.showwarning = _one_line
-    if isinstance(
-        sys.stdout, io.TextIOWrapper
-    ):  # a terminal without UTF-8 gets ? for what it lacks
-        sys.stdout.reconfigure(errors="replace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 gets ? for it
     try:
         application(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))()
     except LinbenchError as error:

@@ -63,21 +63,20 @@ def measured_against(
             journals.append(stack.enter_context(journal))
 
         def judged() -> "Gate":
-            return looks.judge(*(Run(one.header, tuple(one.records)) for one in journals))
+            return looks.judge(*(Run(j.header, tuple(j.records)) for j in journals))
 
         def keep(version: int, record: "Record") -> None:
             journals[version].append(record)
             if version == 1 or record.status not in ("ok", "skipped"):
                 progress.took(record)
 
-        # what the schedule sees of a round is both versions together
-        plan = Plan(chosen.rounds, chosen.budget, 2 * chosen.case_timeout, seed=chosen.seed)
         schedule = Schedule(
             cases,
-            plan,
+            Plan(chosen.rounds, chosen.budget, chosen.case_timeout, seed=chosen.seed),
             metrics=chosen.metrics,
             cases_to_continue=until_decided(looks.looks, lambda: judged().undecided),
             sure_only=True,
+            versions=2,
         )
         progress = stack.enter_context(Progress(schedule, quiet=quiet))
         measure.run_side_by_side(schedule, pools, keep, progress.visiting)

@@ -23,7 +23,7 @@ def env(
     """Show the machine as a run file records it; with --check, how small a difference it resolves.
 
     The A/A test measures one and the same case in pairs of fresh processes. Whatever differs within
-    a pair is noise: from it follows the smallest difference that can be told in so many rounds.
+    a pair is noise: from it follows the smallest difference that so many rounds resolve.
 
     Examples:
     - `linbench env --json`
@@ -45,8 +45,7 @@ def env(
         noise = {"noise": asdict(floor), "findings": [asdict(finding) for finding in seen]}
         print(json.dumps({**found, **noise}))
     else:
-        _print_findings(seen)
-        _print_floor(floor)
+        _print(seen, floor)
 
 
 def _aligned(found: dict[str, Any]) -> str:
@@ -89,16 +88,13 @@ def _a_a_test(pairs: int, *, show: bool) -> "Floor":
     return floor(*times)
 
 
-def _print_findings(seen: "list[Finding]") -> None:
+def _print(seen: "list[Finding]", floor: "Floor") -> None:
+    from linbench.words import ratio
+
     for finding in seen:
         mark = {True: "ok  ", False: "look", None: "-   "}[finding.well]
         remedy = f": {finding.remedy}" if finding.remedy else ""
         print(f"{mark}  {finding.what}: {finding.found}{remedy}")
-
-
-def _print_floor(floor: "Floor") -> None:
-    from linbench.words import ratio
-
     print(
         f"\nnoise: pairs differ by {floor.spread:.1%} when it is quiet, "
         f"by up to {floor.worst - 1:.0%} in bursts"

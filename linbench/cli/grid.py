@@ -12,7 +12,6 @@ import typer
 from linbench.errors import LinbenchError, UsageError
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
     from linbench.plan.suite import Suite
@@ -21,9 +20,6 @@ Grid = Mapping[str, Any]
 """The settings among the flags that were given, by name."""
 
 NO_GRID: Grid = {}
-PARAMETER = "grid"
-
-
 Command = Callable[..., None]
 
 _DEFAULTS = "grid_defaults"
@@ -57,17 +53,17 @@ def with_flags(command: Command, *, made: bool) -> Command:
     flags = {name: _flag(name, field, defaults) for name, field in fields.items()}
     signature = inspect.signature(command)
     own = list(signature.parameters.values())
-    at = [parameter.name for parameter in own].index(PARAMETER)
+    at = list(signature.parameters).index("grid")
 
     @functools.wraps(command)
     def flagged(**given: Any) -> None:
         asked = {name: given.pop(name) for name in flags}
         grid = {name: value for name, value in asked.items() if value not in (None, [])}
-        command(**given, **{PARAMETER: grid})
+        command(**given, grid=grid)
 
     parameters = [*own[:at], *flags.values(), *own[at + 1 :]]
     flagged.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
-    flagged.__annotations__ = {one.name: one.annotation for one in parameters}
+    flagged.__annotations__ = {p.name: p.annotation for p in parameters}
     return flagged
 
 
@@ -83,22 +79,14 @@ def _fields() -> "dict[str, FieldInfo]":
             settings = tasks.find(name).settings
         except LinbenchError:
             continue  # told when it is asked for
-        for key, field in suites.keys_of(settings).items() if settings else ():
-            found.setdefault(key, _field_of(settings, field))
+        if settings:
+            for key, field in suites.keys_of(settings).items():
+                found.setdefault(key, settings.model_fields[field])
     return found
 
 
-def _field_of(settings: "type[BaseModel] | None", name: str) -> "FieldInfo":
-    assert settings
-    return settings.model_fields[name]
-
-
 def _plugged_in(argv: list[str]) -> list[str]:
-    """Plug in the tasks that a command line names, so that their settings are flags of it.
-
-    Raises:
-        UsageError: one cannot be loaded; its flags would be said to be unknown.
-    """
+    """Plug in the tasks that a command line names, so that their settings are flags of it."""
     from linbench import tasks
 
     given = [value for flag, value in itertools.pairwise(argv) if flag == "--task"]
@@ -120,9 +108,9 @@ def _flag(name: str, field: "FieldInfo", defaults: Mapping[str, str]) -> inspect
         kind = bool
     names = [str(more["flags"])] if "flags" in more else []
     option = typer.Option(*names, help=text, rich_help_panel=str(more.get("panel", "Grid")))
-    annotation = Annotated[kind | None, option]
-    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None,
-                             annotation=annotation)  # fmt: skip
+    kind = Annotated[kind | None, option]
+    where = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return inspect.Parameter(name, where, default=None, annotation=kind)
 
 
 def choose(suite: str | None, grid: Grid) -> "Suite":

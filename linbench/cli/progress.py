@@ -2,7 +2,6 @@
 
 import math
 import sys
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -40,9 +39,8 @@ class Progress:
                 transient=True,
             )
             total = len(self._schedule.cases) * self._schedule.plan.rounds
-            self._task = self._bar.add_task(
-                "", total=total, round=1, left="?", case="loading torch"
-            )
+            case = "loading torch"
+            self._task = self._bar.add_task("", total=total, round=1, left="?", case=case)
             self._bar.start()
             self._bar.refresh()
         return self
@@ -67,18 +65,10 @@ class Progress:
         if self._bar:
             self._bar.advance(self._task)
         if record.status not in ("ok", "skipped"):
-            self._console.print(
-                f"{record.status}: {record.case.title}: {record.reason}",
-                highlight=False,
-                markup=False,
-            )
+            said = f"{record.status}: {record.case.title}: {record.reason}"
+            self._console.print(said, highlight=False, markup=False)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End; the bar vanishes, what was printed stays."""
         if self._bar:
             self._bar.stop()
@@ -87,6 +77,5 @@ class Progress:
 
 def _clock(seconds: float) -> str:
     """Write a time as minutes and seconds, `?` where there is no end."""
-    if not math.isfinite(seconds):
-        return "?"
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    finite = math.isfinite(seconds)
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}" if finite else "?"

@@ -13,7 +13,6 @@ from linbench.errors import UsageError
 
 if TYPE_CHECKING:
     from linbench.executors.local import Local
-    from linbench.plan.schedule import Plan
     from linbench.plan.suite import Suite
     from linbench.run.case import Case
     from linbench.run.journal import Journal
@@ -120,19 +119,12 @@ def _resume(
             )
         note = [f"resumed with --force: {difference}" for difference in differs]
         note += [f"resumed with --{key.replace('_', '-')} {new}" for key, new in grid.items()]
-        if busy := warn_if_busy():
-            note.append(busy)
+        note += filter(None, [warn_if_busy()])
         with Local(chosen, device) as pool:
             _measure(
                 chosen, cases, left_out, journal, pool,
                 as_json=as_json, note=note, retry_skipped=bool(grid),
             )  # fmt: skip
-
-
-def _plan(suite: "Suite") -> "Plan":
-    from linbench.plan.schedule import Plan
-
-    return Plan(suite.rounds, suite.budget, suite.case_timeout, suite.precision, suite.seed)
 
 
 def _measure(
@@ -150,12 +142,12 @@ def _measure(
     from linbench.cli.progress import Progress
     from linbench.cli.tables import closing, closing_json
     from linbench.plan import measure
-    from linbench.plan.schedule import Schedule
+    from linbench.plan.schedule import Plan, Schedule
 
+    plan = Plan(suite.rounds, suite.budget, suite.case_timeout, suite.precision, suite.seed)
     schedule = Schedule(
-        cases, _plan(suite),
-        metrics=suite.metrics, done=journal.records, retry_skipped=retry_skipped,
-    )  # fmt: skip
+        cases, plan, metrics=suite.metrics, done=journal.records, retry_skipped=retry_skipped
+    )
 
     def keep(record: "Record") -> None:
         if note and record.status != "skipped":
@@ -186,15 +178,15 @@ def _measure(
 
 def _dry_run(suite: "Suite", *, as_json: bool) -> None:
     from linbench.cli.tables import predictions, predictions_json
-    from linbench.plan.schedule import Schedule, Slot
+    from linbench.plan.schedule import Plan, Schedule, Slot
     from linbench.plan.suite import check_plugins, expand
     from linbench.probes import machine
 
     check_plugins(suite)
     device = device_of(suite)
     cases, left_out = expand(suite, device)
-    rate = machine.matrix_product_rate()
-    schedule = Schedule(cases, _plan(suite), flops_per_s=rate)
+    plan = Plan(suite.rounds, suite.budget, suite.case_timeout)
+    schedule = Schedule(cases, plan, flops_per_s=machine.matrix_product_rate())
     rows = schedule.foreseen(Slot(free_bytes=machine.free_bytes(device)))
     if as_json:
         print(json.dumps(predictions_json(rows, left_out)))

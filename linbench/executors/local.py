@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from pydantic import ValidationError
@@ -86,12 +85,7 @@ class Local:
         self._start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the server and, with it, a worker that still runs."""
         self._stop()
 
@@ -141,11 +135,7 @@ class Local:
         return (Slot(free_bytes=machine.free_bytes(self._device)),)
 
     def submit(self, slot: Slot, case: Case, round_: int) -> None:
-        """Begin to measure one round of one case.
-
-        Raises:
-            LinbenchError: the server itself cannot start (torch does not import, for instance).
-        """
+        """Begin to measure one round of one case; a LinbenchError where no server starts."""
         del slot  # there is one
         self._wait_ready()
         job = {
@@ -166,18 +156,13 @@ class Local:
     def next(self, timeout_s: float | None = None) -> Record | None:
         """Wait for the visit that was begun; every failure of the worker is a record.
 
-        Args:
-            timeout_s: How long to wait; None: for as long as it takes.
-
-        Returns:
-            None where it is not over by then, or none was begun.
+        None where it is not over by then, or none was begun.
         """
         begun = self._begun
         if begun is None or not select.select([self._replies], [], [], timeout_s)[0]:
             return None
-        try:
-            reply = self._read()
-        except EOFError:
+        reply = self._read()
+        if reply is None:
             reply = {"server": f"the measuring server died: {self._last_words()}"}
             self._stop()
             self._start()
@@ -209,24 +194,20 @@ class Local:
             self._has_ceilings.add((begun.round, case.device, case.dtype))
         return record
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> dict[str, Any] | None:
+        """Return the server's next reply, None where it has died."""
         line = self._replies.readline()
-        if not line:
-            raise EOFError
-        reply: dict[str, Any] = json.loads(line)
+        reply: dict[str, Any] | None = json.loads(line) if line else None
         return reply
 
     def _wait_ready(self) -> None:
-        if self._ready:
-            return
-        try:
-            self._ready = bool(self._read()["ready"])
-        except EOFError:
+        self._ready = self._ready or self._read() is not None
+        if not self._ready:
             raise LinbenchError(
                 f"the measuring process{f' of {self._version.label}' if self._version else ''} "
                 f"cannot start: {self._last_words()}; "
                 "does 'python -c \"import torch\"' work?"
-            ) from None
+            )
 
     def _last_words(self) -> str:
         self._log.seek(0)
@@ -235,33 +216,30 @@ class Local:
 
 
 def fields_of(reply: Mapping[str, Any], timeout_s: float, case: Case) -> dict[str, Any]:
-    """Turn a server's reply into the measured fields of a record, `status` among them.
-
-    Args:
-        reply: What the server, which may be of an older linbench, answered.
-        timeout_s: The limit that its worker had.
-        case: What was measured.
-    """
+    """Turn a server's reply (it may be of an older linbench) into fields of a record."""
     during = f" (in phase '{reply.get('phase')}')"
     if reply.get("result"):
         fields = schema1.fields_upgraded(dict(reply["result"]), case.task)
         if nvml := reply.get("nvml"):
             detail = fields.setdefault("detail", {})
-            detail["memory"] = _with_nvml(detail.get("memory") or {}, dict(nvml))
+            memory = detail.get("memory") or {}
+            reasons = {**memory.get("reasons", {}), **nvml.get("reasons", {})}
+            detail["memory"] = {**memory, **nvml, "reasons": reasons}
         return fields
-    if "server" in reply:
-        return {"status": "error", "reason": reply["server"]}
-    if reply["timed_out"]:
-        return {"status": "timeout", "reason": f"killed after {timeout_s:g} s{during}"}
-    said = " ".join(reply["output"].split())[-200:]
+    said = " ".join(reply.get("output", "").split())[-200:]
     said = f"; it said: {said}" if said else ""
-    if "bad_alloc" in said:
-        return {"status": "oom", "reason": f"out of memory{during}{said}"}
-    if reply["signal"]:
+    status = "error"
+    if "server" in reply:
+        reason = reply["server"]
+    elif reply["timed_out"]:
+        status, reason = "timeout", f"killed after {timeout_s:g} s{during}"
+    elif "bad_alloc" in said:
+        status, reason = "oom", f"out of memory{during}{said}"
+    elif reply["signal"]:
         reason = f"the worker was killed by {_signal_name(reply['signal'])}{during}{said}"
-        return {"status": "error", "reason": reason}
-    left = f"the worker left with exit code {reply['exit']} and no result{during}{said}"
-    return {"status": "error", "reason": left}
+    else:
+        reason = f"the worker left with exit code {reply['exit']} and no result{during}{said}"
+    return {"status": status, "reason": reason}
 
 
 def _signal_name(number: int) -> str:
@@ -269,8 +247,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # real-time signals have no names
         return f"signal {number}"
-
-
-def _with_nvml(memory: dict[str, Any], nvml: dict[str, Any]) -> dict[str, Any]:
-    reasons = {**memory.get("reasons", {}), **nvml.pop("reasons", {})}
-    return {**memory, **nvml, "reasons": reasons}

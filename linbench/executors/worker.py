@@ -141,21 +141,15 @@ def _foreign_modules(job: dict[str, Any]) -> str | None:
     if "not_from" not in job:
         return None
     forbidden, root = Path(job["not_from"]), Path(job["root"])
-    files = {
-        name: Path(file).resolve()
-        for name, module in list(sys.modules.items())
-        if (file := getattr(module, "__file__", None))
-    }
     prefix = Path(sys.prefix).resolve()
     # an environment within the repository is no part of the version, one around it is no excuse
-    installed = prefix if prefix.is_relative_to(forbidden) and prefix != forbidden else None
-    foreign = [
-        name
-        for name, file in files.items()
-        if file.is_relative_to(forbidden)
-        and not file.is_relative_to(root)
-        and not (installed and file.is_relative_to(installed))
-    ]
+    installed = prefix.is_relative_to(forbidden) and prefix != forbidden
+    allowed = [root, prefix] if installed else [root]
+    foreign = []
+    for name, module in list(sys.modules.items()):
+        file = Path(getattr(module, "__file__", None) or "/").resolve()
+        if file.is_relative_to(forbidden) and not any(map(file.is_relative_to, allowed)):
+            foreign.append(name)
     if not foreign:
         return None
     return (
@@ -169,9 +163,7 @@ def _failure(error: BaseException) -> dict[str, Any]:
 
     text = " ".join(str(error).split())[:300]
     reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    where = traceback.extract_tb(error.__traceback__)
-    if where:
-        last = where[-1]
+    for last in traceback.extract_tb(error.__traceback__)[-1:]:
         reason += f" (in {last.name}, {last.filename.rsplit('/', 1)[-1]}:{last.lineno})"
     out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and "can't allocate memory" in text

@@ -14,10 +14,8 @@ from linbench.run.case import Case
 def until_decided(looks: Sequence[int], undecided: Callable[[], Collection[str]]) -> Continue:
     """Return which cases of two versions get another round: all that are not yet decided.
 
-    Args:
-        looks: After how many rounds to judge.
-        undecided: Judges all that was measured, and returns the ids of cases that more rounds may
-            decide.
+    After `looks` rounds, `undecided` judges all that was measured and returns the ids of cases that
+    more rounds may decide.
     """
     decided: set[str] = set()
 

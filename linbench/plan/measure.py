@@ -34,11 +34,8 @@ def run(
 ) -> None:
     """Measure a schedule to its end.
 
-    Args:
-        schedule: What to measure.
-        pool: What measures it.
-        keep: Takes each record as soon as it is there; in the end those of cases never visited.
-        watch: Told each visit before it begins.
+    `watch` is told each visit before it begins; `keep` takes each record as soon as it is there,
+    in the end those of cases never visited.
     """
     while True:
         while visit := schedule.ask(pool.slots()):
@@ -46,14 +43,11 @@ def run(
             pool.submit(visit.slot, visit.case, visit.round)
         if not schedule.in_flight:
             break
-        result = pool.next()
-        if result is None:
+        if (result := pool.next()) is None:
             continue
         failed = schedule.tell(result)
-        if isinstance(result, Record):
-            keep(result)
-        elif failed:
-            keep(failed)
+        if record := result if isinstance(result, Record) else failed:
+            keep(record)
     for record in schedule.skipped():
         keep(record)
 
@@ -64,13 +58,8 @@ def run_side_by_side(
     """Measure several versions of everything, each with a pool of one place of its own.
 
     In each visit every version is measured, one right after the other and in random order, so that
-    whatever slows the machine down slows all of them: ratios are taken within rounds.
-
-    Args:
-        schedule: What to measure.
-        pools: What measures it, one for each version.
-        keep: Takes the number of a version and its record; in the end those of cases never visited.
-        watch: Told each visit before it begins.
+    whatever slows the machine down slows all of them: ratios are taken within rounds. `keep` takes
+    the number of a version and its record.
     """
     chance = random.Random(0)  # noqa: S311 (an order, not a secret)
     while visit := schedule.ask(pools[0].slots()):

@@ -12,6 +12,7 @@ from linbench.run.record import Record
 from linbench.run.shape import costs_of
 from linbench.tasks import Known, Observed, Prediction, Task
 from linbench.tasks.support import predicting
+from linbench.tasks.support.predicting import tokens_of
 
 NEAREST = 2
 """A case is predicted from so many measured ones on each side of it, and from the smallest."""
@@ -68,11 +69,6 @@ class Predictor:
         return (task.predict or predicting.by_tokens)(case, Known(alike, self._flops_per_s))
 
 
-def tokens_of(case: Case) -> float:
-    """Return the tokens of a case's call."""
-    return float((case.seq or 1) * (case.batch or 1))
-
-
 def family_of(case: Case) -> Case:
     """Return what is alike in cases whose times tell of each other: all but n, k, batch, sharing.
 
@@ -84,12 +80,7 @@ def family_of(case: Case) -> Case:
 
 
 def observed_of(records: Sequence[Record], timeout_s: float) -> Observed:
-    """Return what a visit took; one that was killed took at least its limit.
-
-    Args:
-        records: What it gave: a record, or one of each version that was measured.
-        timeout_s: The limit of one of them.
-    """
+    """Return what a visit took, a record of each version; one killed took at least its limit."""
     case, last = records[0].case, records[-1]
     round_s = math.fsum(record.duration_s or 0.0 for record in records)
     if any(record.status == "timeout" for record in records):

@@ -26,15 +26,7 @@ def header(
     busy: str | None = None,
     version: Version | None = None,
 ) -> Header:
-    """Return the header of a run that begins now.
-
-    Args:
-        name: The run's.
-        suite: What it measures.
-        device: What the suite's device came to.
-        busy: That others use the machine.
-        version: Whose code is measured, where it is not that of this folder.
-    """
+    """Return the header of a run that begins now, of a version's code or of this folder's."""
     root = version.root if version else None
     return Header(
         run_id=name,
@@ -71,8 +63,7 @@ def code_digest(plugins: Sequence[str], version: Version | None = None) -> str:
         target = spec.partition("=")[2]
         if version and target.rpartition(":")[0].endswith(".py"):
             target = str(version.folder / target)
-        if file := source_of(target):
-            files.append(file)
+        files += filter(None, [source_of(target)])
     digest = hashlib.sha256(f"torch {machine.version('torch')}\n".encode())
     for file in files:
         if file.is_file():
@@ -82,11 +73,7 @@ def code_digest(plugins: Sequence[str], version: Version | None = None) -> str:
 
 def differences(before: Header, suite: Suite) -> list[str]:
     """Say in what this machine and code differ from those that began a run."""
-    found = []
-    here = machine.describe()["fingerprint"]
-    if before.machine.fingerprint != here:
-        found.append(f"machine {before.machine.fingerprint} is not this one ({here})")
+    then, here = before.machine.fingerprint, machine.describe()["fingerprint"]
     code, now = before.code, code_digest([*suite.plugins, *suite.task_plugins])
-    if code != now:
-        found.append(f"the code has changed ({code} is now {now})")
-    return found
+    differs = [f"machine {then} is not this one ({here})"] if then != here else []
+    return differs + ([f"the code has changed ({code} is now {now})"] if code != now else [])

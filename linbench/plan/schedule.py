@@ -8,41 +8,31 @@ does not fit is put off, and asked for again before anything gets a round more t
 case that can be measured once is, before any is measured beyond what an interval needs.
 """
 
-import bisect
-import heapq
 import itertools
 import math
 import random
-import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
-from linbench import tasks, words
-from linbench.plan.predict import Predictor, family_of, observed_of, tokens_of
+from linbench import tasks
+from linbench.plan import reasons
+from linbench.plan.first_pass import Frontier, Waiting, cost
+from linbench.plan.precision import widest
+from linbench.plan.predict import Predictor, observed_of
+from linbench.plan.reasons import SLACK, Cause, Found, explained
 from linbench.run.case import Case
 from linbench.run.metrics import TIME, Metric
 from linbench.run.record import Detail, Record
-from linbench.stats.intervals import half_width, quantile
 from linbench.tasks import SURE_ROUNDS, Prediction
 
 STEADY_ROUNDS = 5
 """Rounds before a narrow interval may end a case: earlier, narrow ones are luck too often."""
 
-SLACK = 1.15
-"""How much longer than predicted all that is begun may take and still get its sure rounds."""
-
 SHARE_OF_BUDGET = 0.97
 """The rest is for starting, closing, and the last visit to take longer than predicted."""
-
-FAR = 20.0
-"""In the first pass a case waits for a measured one within this factor of its work."""
-
-SMALL_S = 0.3
-"""A case predicted to be shorter than this on cautious rates need not wait."""
-
-REPLANS = 32
-"""A grid of more cases is not predicted anew after each visit, but so many times in a pass."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +75,9 @@ class Visit:
 
 
 @dataclass(frozen=True)
-class Lost:
+class Lost(Visit):
     """A visit that gave no record: its place went away."""
 
-    slot: Slot
-    case: Case
-    round: int
     reason: str
 
 
@@ -120,6 +107,7 @@ class Schedule:
         retry_skipped: bool = False,
         cases_to_continue: Continue | None = None,
         sure_only: bool = False,
+        versions: int = 1,
         flops_per_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -134,6 +122,7 @@ class Schedule:
             cases_to_continue: Says which of some cases get another round from the second pass on,
                 given the number of the pass; None: those not yet known to the plan's precision.
             sure_only: Whether a case is not begun at all unless its sure rounds fit.
+            versions: How many versions of a case a visit measures, each within its own limit.
             flops_per_s: What this machine reaches in a matrix product, for predictions of what was
                 not measured; None: a cautious rate.
             clock: A monotonic clock, in seconds.
@@ -142,9 +131,8 @@ class Schedule:
         self.cases = list(dict.fromkeys(cases))
         self.predictor = Predictor(flops_per_s)
         self.round = 0
-        self._pass_s = 0.0
-        self._todo_s = 0.0
         self.in_flight: set[tuple[Case, int]] = set()
+        self._pass_s = self._todo_s = 0.0
         self._told: list[Case] = []
         self._noisy = [metric for metric in metrics if metric.noise == "rounds"] or [TIME]
         self._fates = {case: _Fate() for case in self.cases}
@@ -152,7 +140,8 @@ class Schedule:
         self._committed: dict[Case, float] = {}
         self._continue = cases_to_continue or Schedule.imprecise
         self._sure_only = sure_only
-        self._slots: Sequence[Slot] = ()
+        self._versions = versions
+        self._slots: dict[str, Slot] = {}
         self._clock = clock
         measured = {record.case for record in done if record.status != "skipped"}
         for record in done:
@@ -165,11 +154,12 @@ class Schedule:
         self._earlier_s = math.fsum(record.duration_s or 0.0 for record in done)
         self._began = clock()
         self._visits = self._all_visits()
+        self._again: deque[tuple[Case, int]] = deque()  # visits that were lost, or wait for room
 
     # ---- asked and told ----
 
     def ask(self, slots: Sequence[Slot]) -> Visit | None:
-        """Return what to measure next in one of some free places.
+        """Return what to measure next, in the first free place that has the memory.
 
         Returns:
             None where nothing is to be done now: all is done if nothing is in flight, else what is
@@ -177,62 +167,60 @@ class Schedule:
         """
         if not slots:
             return None
-        self._slots = slots
-        found = next(self._visits, None)
-        if found is None:
+        busy = self._slots if self.in_flight else {}
+        self._slots = {**busy, **{slot.id: slot for slot in slots}}
+        visit = self._again.popleft() if self._again else next(self._visits, None)
+        if visit is None:
             return None
-        case, round_ = found
-        self.in_flight.add(found)
-        return Visit(slots[0], case, round_)
+        needed_bytes = self.predictor.predict(visit[0]).memory_bytes or 0.0
+        roomy = next((slot for slot in slots if slot.free_bytes >= needed_bytes), None)
+        if roomy is None and needed_bytes <= self._free_bytes:  # there is room where one is busy
+            self._again.append(visit)
+            return None
+        self.in_flight.add(visit)
+        return Visit(roomy or max(slots, key=lambda slot: slot.free_bytes), *visit)
 
     def tell(self, *results: Record | Lost) -> Record | None:
-        """Take up what became of a visit.
-
-        Args:
-            results: Its record; several where several versions of a case were measured.
+        """Take up what became of a visit: its record, or that of each version; or that it was lost.
 
         Returns:
             A record to keep where a visit was lost twice; a visit lost once is asked for again.
         """
-        first = results[0]
-        self.in_flight.discard((first.case, first.round))
+        case, round_ = visit = results[0].case, results[0].round
+        self.in_flight.discard(visit)
         lost = [result for result in results if isinstance(result, Lost)]
         if not lost:
             self._take_up([result for result in results if isinstance(result, Record)])
             return None
-        fate = self._fates[first.case]
-        fate.lost += 1
-        if fate.lost < 2:
-            self._visits = itertools.chain([(first.case, first.round)], self._visits)
+        self._fates[case].lost += 1
+        if self._fates[case].lost < 2:
+            self._again.append(visit)
             return None
         reason = f"lost twice: {lost[0].reason}"
-        failed = Record(case_id=first.case.id, case=first.case, round=first.round, status="error",
-                        reason=reason)  # fmt: skip
+        failed = Record(case_id=case.id, case=case, round=round_, status="error", reason=reason)
         self._take_up([failed])
         return failed
 
     def skipped(self) -> list[Record]:
-        """Return a record for each case that was never visited, cheapest first.
-
-        The reason is one for all cases of one cause, with what would do; the prediction of each is
-        in its detail.
-        """
-        left = [case for case, fate in self._fates.items() if not fate.results]
-        predicted = {case: self.predictor.predict(case) for case in left}
-        causes: dict[_Cause, list[Case]] = {}
-        for case in sorted(left, key=lambda case: _cost(case, predicted[case])):
-            cause = self._unfit(predicted[case]) or self._over_budget
-            causes.setdefault(cause, []).append(case)
+        """Return a record for each case that was never visited: its reason and prediction."""
         return [
             Record(
                 case_id=case.id, case=case, round=self._next_round(case), status="skipped",
-                reason=reason,
-                detail=Detail.model_validate({"prediction": asdict(predicted[case])}),
+                reason=reason, detail=Detail.model_validate({"prediction": asdict(prediction)}),
             )
-            for cause, cases in causes.items()
-            for reason in (cause([(case, predicted[case]) for case in cases]),)
-            for case in cases
+            for case, prediction, reason in explained(
+                (case, prediction, self._unfit(prediction) or self._over_budget)
+                for case, prediction in self._cheapest_first(self._unvisited)
+            )
         ]  # fmt: skip
+
+    def _cheapest_first(self, cases: Iterable[Case]) -> list[tuple[Case, Prediction]]:
+        predicted = [(case, self.predictor.predict(case)) for case in cases]
+        return sorted(predicted, key=lambda pair: cost(*pair))
+
+    @property
+    def _unvisited(self) -> list[Case]:
+        return [case for case, fate in self._fates.items() if not fate.results]
 
     def _take_up(self, records: Sequence[Record]) -> None:
         case = records[0].case
@@ -259,11 +247,10 @@ class Schedule:
     @property
     def left_s(self) -> float:
         """Seconds left of the budget."""
-        if self.plan.budget_s is None:
-            return math.inf
-        return SHARE_OF_BUDGET * self.plan.budget_s - self.spent_s
+        budget_s = self.plan.budget_s
+        return math.inf if budget_s is None else SHARE_OF_BUDGET * budget_s - self.spent_s
 
-    def alive(self, case: Case) -> bool:
+    def _alive(self, case: Case) -> bool:
         """Whether more rounds of a case make sense: all so far ended well, and are not enough."""
         return self._fates[case].status == "ok" and self._sure[case.task] > 1
 
@@ -285,30 +272,18 @@ class Schedule:
         """
         if round_ < SURE_ROUNDS:
             return cases
-        width = {case: self._width(case) for case in cases}
-        cases = [
-            case
-            for case in cases
-            if self.rounds_of(case) < STEADY_ROUNDS or width[case] > self.plan.precision
-        ]
+        width: dict[Case, float] = {}
+        for case in cases:
+            found = widest(self._noisy, [records[-1] for records in self._fates[case].results])
+            if self.rounds_of(case) < STEADY_ROUNDS or found > self.plan.precision:
+                width[case] = found
         left, chosen = self.left_s, set()
-        for case in sorted(cases, key=lambda case: (self.rounds_of(case) >= SURE_ROUNDS,
-                                                    -width[case])):  # fmt: skip
+        for case in sorted(width, key=lambda c: (self.rounds_of(c) >= SURE_ROUNDS, -width[c])):
             round_s = self.predictor.predict(case).round_s
             if round_s <= left:
                 left -= round_s
                 chosen.add(case)
-        return [case for case in cases if case in chosen]
-
-    def _width(self, case: Case) -> float:
-        """Return the widest relative interval of what scatters, infinite where there is none."""
-        records = [records[-1] for records in self._fates[case].results]
-        values = {
-            metric: [value for r in records if (value := r.value(metric.name)) is not None]
-            for metric in self._noisy
-        }
-        widths = (_relative(metric, own) for metric, own in values.items() if own)
-        return max(widths, default=math.inf)
+        return [case for case in width if case in chosen]
 
     # ---- the visits ----
 
@@ -319,17 +294,17 @@ class Schedule:
         for round_ in range(1, self.plan.rounds):
             yield from self._settle()
             self.round = round_
-            visited = (yield from self._put_off(round_)) if round_ >= sure else 0
-            order = self._shuffled(round_)
-            begun = [c for c in order if self.alive(c) and round_ not in self._fates[c].rounds]
+            visited = (yield from self._late(round_)) if round_ >= sure else 0
+            alive = [case for case in self._shuffled(round_) if self._alive(case)]
+            begun = [case for case in alive if round_ not in self._fates[case].rounds]
             visited += yield from self._pass(self._continue(self, begun, round_), round_)
             if not visited and not any(round_ in fate.rounds for fate in self._fates.values()):
                 break  # nothing is left to do, however many rounds may still be
         yield from self._settle()
-        yield from self._put_off(self.plan.rounds - 1)
+        yield from self._late(self.plan.rounds - 1)
         for round_ in itertools.count(self.plan.rounds):  # what began late has few rounds yet
             yield from self._settle()
-            few = [c for c in self.cases if self.alive(c) and self.rounds_of(c) < sure]
+            few = [c for c in self.cases if self._alive(c) and self.rounds_of(c) < sure]
             if not (few and (yield from self._pass(self._continue(self, few, round_), round_))):
                 break
 
@@ -347,8 +322,8 @@ class Schedule:
     def _pass(self, cases: list[Case], round_: int) -> Generator[tuple[Case, int], None, int]:
         """Visit some cases once, as far as the budget goes; return how many."""
         visited = 0
-        self._pass_s = math.fsum(self.predictor.predict(case).round_s for case in cases)
-        self._todo_s = self._pass_s
+        rounds_s = (self.predictor.predict(case).round_s for case in cases)
+        self._pass_s = self._todo_s = math.fsum(rounds_s)
         for case in cases:
             round_s = self.predictor.predict(case).round_s
             self._todo_s -= round_s
@@ -357,22 +332,27 @@ class Schedule:
                 yield case, self._next_round(case, round_)
         return visited
 
-    def _put_off(self, round_: int) -> Generator[tuple[Case, int], None, int]:
-        """Visit what was put off and now fits once, the cheapest first; return how many."""
+    def _late(self, round_: int) -> Generator[tuple[Case, int], None, int]:
+        """Visit what was put off and now fits once."""
+        left = [] if self._sure_only else self._unvisited
+        return self._put_off(left, round_, lambda _, prediction: prediction.round_s <= self.left_s)
+
+    def _put_off(
+        self, cases: Sequence[Case], round_: int, fits: Callable[[Case, Prediction], bool]
+    ) -> Generator[tuple[Case, int], None, int]:
+        """Visit those of some cases that fit by now, the cheapest first; return how many."""
         visited = 0
-        predict = self.predictor.predict
-        left = [] if self._sure_only else [c for c, f in self._fates.items() if not f.results]
-        for case in sorted(left, key=lambda case: _cost(case, predict(case))):
-            prediction = predict(case)
-            if self._unfit(prediction) is None and prediction.round_s <= self.left_s:
+        for case, _ in self._cheapest_first(cases):
+            prediction = self.predictor.predict(case)
+            if self._unfit(prediction) is None and fits(case, prediction):
                 visited += 1
-                yield case, self._next_round(case, round_)
+                yield self._begin(case, round_)
         return visited
 
     def _first_pass(self) -> Iterator[tuple[Case, int] | None]:
         order = [case for case in self._shuffled(0) if not self._fates[case].results]
-        frontier = _Frontier(order, self.predictor, self.plan.seed)
-        waiting = _Waiting(order, self.predictor, self._sure)
+        frontier = Frontier(order, self.predictor, self.plan.seed)
+        waiting = Waiting(order, self.predictor, self._sure)
         put_off: list[Case] = []
         known = len(self._told)
         while len(frontier) and self.left_s > 0:
@@ -390,18 +370,15 @@ class Schedule:
                 put_off.append(case)
                 continue
             self._todo_s = self._pass_s = waiting.total_s + prediction.round_s
-            yield from self._begin(case)
+            yield self._begin(case)
         yield from self._settle()
         # the others may have taken less than predicted
-        for case in sorted(put_off, key=lambda c: _cost(c, self.predictor.predict(c))):
-            prediction = self.predictor.predict(case)
-            if self._unfit(prediction) is None and self._fits(case, prediction, waiting):
-                yield from self._begin(case)
+        yield from self._put_off(put_off, 0, partial(self._fits, waiting=waiting))
 
-    def _begin(self, case: Case) -> Iterator[tuple[Case, int]]:
+    def _begin(self, case: Case, least_round: int = 0) -> tuple[Case, int]:
         more = self._sure[case.task] - 1
         self._committed[case] = more * self.predictor.predict(case).round_s
-        yield case, self._next_round(case)
+        return case, self._next_round(case, least_round)
 
     def _next_round(self, case: Case, least: int = 0) -> int:
         """Return the first round from `least` on of which a case has no record, skipped or not."""
@@ -412,11 +389,10 @@ class Schedule:
 
     def foreseen(self, slot: Slot) -> list[tuple[Case, Prediction, str | None]]:
         """Return every case with its prediction and why it would be skipped, the cheapest first."""
-        self._slots = (slot,)
-        predicted = [(case, self.predictor.predict(case)) for case in self.cases]
-        causes: dict[_Cause | None, list[tuple[Case, Prediction]]] = {}
+        self._slots = {slot.id: slot}
+        rows: list[tuple[Case, Prediction, Cause | None]] = []
         taken_s = 0.0
-        for case, prediction in sorted(predicted, key=lambda pair: _cost(*pair)):
+        for case, prediction in self._cheapest_first(self.cases):
             needed_s = self._sure[case.task] * prediction.round_s
             cause = self._unfit(prediction)
             if cause is None and SLACK * (taken_s + needed_s) > self.left_s:
@@ -424,26 +400,21 @@ class Schedule:
             if cause is None:
                 taken_s += needed_s
                 self._committed[case] = needed_s
-            causes.setdefault(cause, []).append((case, prediction))
-        rows = [
-            (*pair, reason)
-            for cause, found in causes.items()
-            for reason in (cause and cause(found),)
-            for pair in found
-        ]
-        return sorted(rows, key=lambda row: _cost(*row[:2]))
+            rows.append((case, prediction, cause))
+        return sorted(explained(rows), key=lambda row: cost(*row[:2]))
 
-    def _unfit(self, prediction: Prediction) -> "_Cause | None":
+    def _unfit(self, prediction: Prediction) -> Cause | None:
         """Return why a case cannot be visited at all: memory, or the time of a round; or None."""
         if prediction.memory_bytes is not None and prediction.memory_bytes > self._free_bytes:
             return self._over_memory
-        return self._over_timeout if prediction.round_s > self.plan.case_timeout_s else None
+        limit_s = self._versions * self.plan.case_timeout_s
+        return self._over_timeout if prediction.round_s > limit_s else None
 
     @property
     def _free_bytes(self) -> float:
-        return max((slot.free_bytes for slot in self._slots), default=math.inf)
+        return max((slot.free_bytes for slot in self._slots.values()), default=math.inf)
 
-    def _fits(self, case: Case, prediction: Prediction, waiting: "_Waiting") -> bool:
+    def _fits(self, case: Case, prediction: Prediction, waiting: Waiting) -> bool:
         """Whether the budget holds the sure rounds of this case, of all begun, of all cheaper."""
         left_s, sure = self.left_s, self._sure[case.task]
         begun_s = math.fsum(self._committed.values()) if left_s < math.inf else 0.0
@@ -453,21 +424,14 @@ class Schedule:
             return True  # even if all that wait were as dear
         return SLACK * (begun_s + waiting.cheaper_s(prediction.round_s) + own_s) <= left_s
 
-    def _over_memory(self, found: "_Found") -> str:
-        sizes = _span([one.memory_bytes or 0.0 for _, one in found], "byte")
-        free = words.quantity(self._free_bytes, "byte")
-        return f"predicted memory {sizes} exceeds the {free} that are free"
+    def _over_memory(self, found: Found) -> str:
+        return reasons.over_memory(found, self._free_bytes)
 
-    def _over_timeout(self, found: "_Found") -> str:
-        rounds_s = [one.round_s for _, one in found]
-        return (
-            f"predicted rounds of {_span(rounds_s, 's')} exceed --case-timeout "
-            f"{self.plan.case_timeout_s:g}s; --case-timeout {math.ceil(SLACK * max(rounds_s))}s "
-            "would do"
-        )
+    def _over_timeout(self, found: Found) -> str:
+        return reasons.over_timeout(found, self.plan.case_timeout_s, self._versions)
 
-    def _over_budget(self, found: "_Found") -> str:
-        needed_s = math.fsum(self._sure[case.task] * one.round_s for case, one in found)
+    def _over_budget(self, found: Found) -> str:
+        needed_s = math.fsum(self._sure[case.task] * round_.round_s for case, round_ in found)
         begun_s = math.fsum(self._committed.values())
         # for a sweep that goes on from here, and for one that begins anew
         resumed_s = self.spent_s + SLACK * (begun_s + needed_s)
@@ -476,129 +440,4 @@ class Schedule:
         anew_s = SLACK * (math.fsum(sure * round_s for sure, round_s in again) + needed_s)
         enough_s = math.ceil(max(resumed_s, anew_s) / SHARE_OF_BUDGET)
         sure = max(self._sure[case.task] for case, _ in found)
-        return (
-            f"{words.plural(sure, 'round')} of {_span([one.round_s for _, one in found], 's')} "
-            f"each (predicted) did not fit --budget {self.plan.budget_s or 0:g}s; "
-            f"--budget {enough_s}s would do"
-        )
-
-
-_Found = Sequence[tuple[Case, Prediction]]
-_Cause = Callable[[_Found], str]
-
-
-def _span(values: Sequence[float], unit: str) -> str:
-    low, high = words.quantity(min(values), unit), words.quantity(max(values), unit)
-    return low if low == high else f"{low} to {high}"
-
-
-def _relative(metric: Metric, values: Sequence[float]) -> float:
-    """Return the half-width of a 95 % interval, relative to the typical value."""
-    if metric.scale == "log":
-        return half_width([value for value in values if value > 0])
-    if len(values) < 2:
-        return math.inf
-    half = quantile(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
-    mean = abs(statistics.fmean(values))
-    return half / mean if mean else math.inf
-
-
-def _cost(case: Case, prediction: Prediction) -> tuple[float, float]:
-    """Order cases by what a round is predicted to take, unknown ones by their tokens."""
-    return prediction.round_s, tokens_of(case)
-
-
-class _Frontier:
-    """The cases of the first pass: those whose predictions rest on something are ready."""
-
-    def __init__(self, order: Sequence[Case], predictor: Predictor, seed: int) -> None:
-        self._predict = predictor.predict
-        self._chance = random.Random(f"{seed} first")  # noqa: S311 (an order, not a secret)
-        self._ready: list[Case] = []
-        self._behind: dict[Case, list[tuple[float, int, Case]]] = {}
-        self._of: dict[Case, list[tuple[float, int, Case]]] = {}
-        for place, case in enumerate(order):
-            work = self._predict(case).call_s or tokens_of(case)
-            heap = self._of[case] = self._behind.setdefault(family_of(case), [])
-            heap.append((work, place, case))
-        for heap in self._behind.values():
-            heapq.heapify(heap)
-            self._free(heap)
-
-    def __len__(self) -> int:
-        return len(self._ready) + sum(map(len, self._behind.values()))
-
-    def _free(self, heap: list[tuple[float, int, Case]]) -> None:
-        while heap and _grounded(self._predict(heap[0][2])):
-            self._ready.append(heapq.heappop(heap)[2])
-
-    def advance(self, case: Case) -> None:
-        """Make ready what rests on a case that was measured."""
-        self._free(self._of[case])
-
-    def take(self) -> Case | None:
-        """Take a ready case at random, None where none is."""
-        if not self._ready:
-            return None
-        at = self._chance.randrange(len(self._ready))
-        self._ready[at], self._ready[-1] = self._ready[-1], self._ready[at]
-        return self._ready.pop()
-
-    def cheapest(self, in_flight: Iterable[Case]) -> Case | None:
-        """Take the case that will be over first: it grounds the next of its kind.
-
-        None where of each kind one is being measured.
-        """
-        busy = {id(self._of[case]) for case in in_flight}
-        heaps = [heap for heap in self._behind.values() if heap and id(heap) not in busy]
-        if not heaps:
-            return None
-        return heapq.heappop(min(heaps, key=lambda h: _cost(h[0][2], self._predict(h[0][2]))))[2]
-
-
-def _grounded(prediction: Prediction) -> bool:
-    if prediction.grounds == "model":
-        return prediction.call_s is not None and prediction.call_s < SMALL_S
-    return prediction.reach <= FAR
-
-
-class _Waiting:
-    """The cases that wait in the first pass, and what their sure rounds will take.
-
-    They are predicted anew where something was learnt; where there are very many, now and then.
-    """
-
-    def __init__(self, cases: Sequence[Case], predictor: Predictor, sure: dict[str, int]) -> None:
-        self._predict, self._sure = predictor.predict, sure
-        self._cases = dict.fromkeys(cases)
-        self._learnt = 0
-        self._plan()
-
-    def __len__(self) -> int:
-        return len(self._cases)
-
-    def _plan(self) -> None:
-        costs = sorted((self._predict(case).round_s, self._sure[case.task]) for case in self._cases)
-        self._round_s = [round_s for round_s, _ in costs]
-        self._sums = [0.0, *itertools.accumulate(sure * round_s for round_s, sure in costs)]
-        self._each_s = math.fsum(self._round_s) / max(1, len(costs))
-
-    @property
-    def total_s(self) -> float:
-        """About what one round of all of them takes, in seconds."""
-        return self._each_s * len(self._cases)
-
-    def remove(self, case: Case) -> None:
-        """Take a case out that is visited, or put off."""
-        del self._cases[case]
-
-    def learnt(self) -> None:
-        """Take note that there is more to predict from, after a visit."""
-        self._learnt += 1
-
-    def cheaper_s(self, round_s: float) -> float:
-        """Return what the sure rounds of all take that wait and are cheaper than this."""
-        if self._learnt > len(self._cases) / REPLANS:
-            self._learnt = 0
-            self._plan()
-        return self._sums[bisect.bisect_left(self._round_s, round_s)]
+        return reasons.over_budget(found, sure, self.plan.budget_s or 0, enough_s)

@@ -6,12 +6,19 @@ lists too. Lists are axes, the grid is their product. Settings of a task stand a
 
 import itertools
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from linbench import attention, ranges, tasks
 from linbench.attention.config import ORDERS, PROJECTIONS, SHARINGS
@@ -22,8 +29,6 @@ from linbench.run.metrics import Metric
 from linbench.run.shape import config_of
 from linbench.tasks import Task
 
-DTYPES = ("float32", "float64", "float16", "bfloat16")
-DEVICES = ("auto", "cpu", "cuda")
 GRID = "Grid"
 HOW = "How to measure"
 
@@ -33,55 +38,59 @@ def _text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _words(value: Any) -> list[str]:
-    words = [word.strip() for word in _text(value).split(",")]
+def _words(text: str, flag: str) -> list[str]:
+    words = [word.strip() for word in text.split(",")]
     if not all(words):
-        raise UsageError(f"'{_text(value)}' is empty or has an empty item, expected names")
+        raise UsageError(f"{flag} '{text}' is empty or has an empty item, expected names")
     return list(dict.fromkeys(words))
 
 
-def _sizes(what: str) -> BeforeValidator:
-    return BeforeValidator(lambda value: ranges.integers(_text(value), what))
-
-
-def _one_of(what: str, known: tuple[str, ...]) -> BeforeValidator:
-    def check(value: Any) -> list[str]:
-        words = _words(value)
+def _one_of(*known: str) -> "Reader":
+    def read(text: str, flag: str) -> list[str]:
+        words = _words(text, flag)
         for word in words:
             if word not in known:
                 raise UsageError(
-                    f"{what} '{word}' is unknown, expected {', '.join(known)}"
+                    f"{flag} '{word}' is unknown, expected {', '.join(known)}"
                     f"{did_you_mean(word, known)}"
                 )
         return words
 
-    return BeforeValidator(check)
+    return read
 
 
-def _duration(what: str) -> BeforeValidator:
-    def read(value: Any) -> float | None:
-        return None if value is None else ranges.seconds(_text(value), what)
-
-    return BeforeValidator(read)
-
-
-def _limit(what: str) -> BeforeValidator:
-    def read(value: Any) -> float:
-        limit = ranges.seconds(_text(value), what)
-        if limit is None:
-            raise UsageError(f"{what} 'none' would let a case hang for ever; give one, say 10m")
-        return limit
-
-    return BeforeValidator(read)
+def _limit(text: str, flag: str) -> float:
+    limit = ranges.seconds(text, flag)
+    if limit is None:
+        raise UsageError(f"{flag} 'none' would let a case hang for ever; give one, say 10m")
+    return limit
 
 
-def _axis(text: str, shown: str | None = None, **more: Any) -> Any:
-    """Describe a field that spans the grid; `shown` is its default as the help has it."""
-    return Field(description=text, json_schema_extra={"panel": GRID, "shown": shown, **more})
+Reader = Callable[[str, str], Any]
+READERS: dict[str, Reader] = {
+    **dict.fromkeys(("impl", "task"), _words),
+    **dict.fromkeys(("seq", "d_model", "heads", "layers", "batch", "tokens"), ranges.integers),
+    "k": lambda text, _: ranges.k_values(text),
+    "sharing": _one_of(*SHARINGS),
+    "projection": _one_of(*PROJECTIONS),
+    "order": _one_of(*ORDERS),
+    "scope": _one_of("layer", "core", "encoder"),
+    "mode": _one_of("forward", "forward_backward"),
+    "dtype": _one_of("float32", "float64", "float16", "bfloat16"),
+    "device": lambda text, flag: _one_of("auto", "cpu", "cuda")(text, flag)[0],
+    "budget": ranges.seconds,
+    "case_timeout": _limit,
+    "precision": ranges.fraction,
+}
+"""How the settings that are not plain numbers or switches are read: `(text, flag) -> value`."""
 
 
-def _how(text: str, shown: str | None = None, **more: Any) -> Any:
-    return Field(description=text, json_schema_extra={"panel": HOW, "shown": shown, **more})
+def _flag(default: Any, text: str, shown: str | None = None, panel: str = GRID, **more: Any) -> Any:
+    """Describe a field that is a flag; `shown` is its default as the help has it."""
+    if shown is None and default is not None and not isinstance(default, bool):
+        shown = _text(default)
+    extra = {"panel": panel, "shown": shown, **more}
+    return Field(default, description=text, json_schema_extra=extra)
 
 
 class Suite(BaseModel):
@@ -94,100 +103,63 @@ class Suite(BaseModel):
 
     name: str = "sweep"
     description: str = ""
-    impl: Annotated[
-        list[str],
-        BeforeValidator(_words),
-        _axis(
-            "Implementations; your own as NAME=module:builder or NAME=file.py:builder, "
-            "with @k at the end if it takes k.",
-            "vanilla,sdpa,linformer",
-            repeats=True,
-        ),
-    ] = ["vanilla", "sdpa", "linformer"]
-    seq: Annotated[
-        list[int],
-        _sizes("--seq"),
-        _axis("Sequence lengths n: 512..65536 doubles, A..B*4, A..B+1024, commas.", "512..65536"),
-    ] = [512 * 2**i for i in range(8)]
-    k: Annotated[
-        list[str],
-        BeforeValidator(lambda value: ranges.k_values(_text(value))),
-        _axis("Projected dimensions: 128,256, n/4, per layer 256/128/64 or 256:64.", "128,256"),
-    ] = ["128", "256"]
-    sharing: Annotated[
-        list[str],
-        _one_of("--sharing", SHARINGS),
-        _axis("none, headwise, kv, layerwise.", "headwise"),
-    ] = ["headwise"]
-    projection: Annotated[
-        list[str],
-        _one_of("--projection", PROJECTIONS),
-        _axis("linear, jl, mean, max, conv.", "linear"),
-    ] = ["linear"]
-    order: Annotated[
-        list[str],
-        _one_of("--order", ORDERS),
-        _axis("auto, project_first, compress_first.", "auto"),
-    ] = ["auto"]
-    scope: Annotated[
-        list[Scope],
-        _one_of("--scope", ("layer", "core", "encoder")),
-        _axis("layer (with its four projections), core (attention alone), encoder.", "layer"),
-    ] = ["layer"]
-    mode: Annotated[
-        list[Mode],
-        _one_of("--mode", ("forward", "forward_backward")),
-        _axis("forward, forward_backward.", "forward"),
-    ] = ["forward"]
-    d_model: Annotated[list[int], _sizes("--d-model"), _axis("Model width.", "256")] = [256]
-    heads: Annotated[list[int], _sizes("--heads"), _axis("Attention heads h.", "4")] = [4]
-    layers: Annotated[list[int], _sizes("--layers"), _axis("Layers, at scope encoder.", "1")] = [1]
-    batch: Annotated[
-        Annotated[list[int], _sizes("--batch")] | None, _axis("Sequences in a batch.", "1")
-    ] = None
-    tokens: Annotated[
-        Annotated[list[int], _sizes("--tokens")] | None,
-        _axis("Tokens in a batch: batch = tokens / n."),
-    ] = None
-    dtype: Annotated[
-        list[str],
-        _one_of("--dtype", DTYPES),
-        _axis("float32, float64, float16, bfloat16.", "float32"),
-    ] = ["float32"]
-    task: Annotated[
-        list[str],
-        BeforeValidator(_words),
-        _axis(
-            f"What is measured: {', '.join(tasks.names())}; your own as NAME=file.py:attribute.",
-            DEFAULT_TASK,
-            repeats=True,
-        ),
-    ] = [DEFAULT_TASK]
+    impl: list[str] = _flag(
+        ["vanilla", "sdpa", "linformer"],
+        "Implementations; your own as NAME=module:builder or NAME=file.py:builder, "
+        "with @k at the end if it takes k.",
+        repeats=True,
+    )
+    seq: list[int] = _flag(
+        [512 * 2**i for i in range(8)],
+        "Sequence lengths n: 512..65536 doubles, A..B*4, A..B+1024, commas.",
+        "512..65536",
+    )
+    k: list[str] = _flag(
+        ["128", "256"], "Projected dimensions: 128,256, n/4, per layer 256/128/64 or 256:64."
+    )
+    sharing: list[str] = _flag(["headwise"], "none, headwise, kv, layerwise.")
+    projection: list[str] = _flag(["linear"], "linear, jl, mean, max, conv.")
+    order: list[str] = _flag(["auto"], "auto, project_first, compress_first.")
+    scope: list[Scope] = _flag(
+        ["layer"], "layer (with its four projections), core (attention alone), encoder."
+    )
+    mode: list[Mode] = _flag(["forward"], "forward, forward_backward.")
+    d_model: list[int] = _flag([256], "Model width.")
+    heads: list[int] = _flag([4], "Attention heads h.")
+    layers: list[int] = _flag([1], "Layers, at scope encoder.")
+    batch: list[int] | None = _flag(None, "Sequences in a batch.", "1")
+    tokens: list[int] | None = _flag(None, "Tokens in a batch: batch = tokens / n.")
+    dtype: list[str] = _flag(["float32"], "float32, float64, float16, bfloat16.")
+    task: list[str] = _flag(
+        [DEFAULT_TASK],
+        f"What is measured: {', '.join(tasks.names())}; your own as NAME=file.py:attribute.",
+        repeats=True,
+    )
     settings: dict[str, Any] = {}
     """Settings of the tasks, as they were given."""
-    device: Annotated[str, _how("auto, cpu, cuda.", "auto")] = "auto"
-    compile: Annotated[bool, _how("Use torch.compile.", flags="--compile")] = False
-    rounds: Annotated[int, _how("Maximum rounds per case, each a fresh process.", "5")] = 5
-    budget: Annotated[
-        float | None, _duration("--budget"), _how("Time for the whole sweep, or none.", "5m")
-    ] = 300.0
-    case_timeout: Annotated[
-        float, _limit("--case-timeout"), _how("Limit of one round of one case.", "60s")
-    ] = 60.0
-    precision: Annotated[
-        float,
-        BeforeValidator(lambda value: ranges.fraction(_text(value), "--precision")),
-        _how("From the 6th round on, end a case whose 95 % interval is this tight.", "3%"),
-    ] = 0.03
-    keep_pages: Annotated[
-        bool,
-        _how(
-            "Whether the C library keeps freed pages while timing.",
-            "keep-pages",
-            flags="--keep-pages/--return-pages",
-        ),
-    ] = True
-    seed: Annotated[int, _how("Of weights, inputs and order.", "0")] = 0
+    device: str = _flag("auto", "auto, cpu, cuda.", panel=HOW)
+    compile: bool = _flag(False, "Use torch.compile.", panel=HOW, flags="--compile")
+    rounds: int = _flag(5, "Maximum rounds per case, each a fresh process.", panel=HOW)
+    budget: float | None = _flag(300.0, "Time for the whole sweep, or none.", "5m", HOW)
+    case_timeout: float = _flag(60.0, "Limit of one round of one case.", "60s", HOW)
+    precision: float = _flag(
+        0.03, "From the 6th round on, end a case whose 95 % interval is this tight.", "3%", HOW
+    )
+    keep_pages: bool = _flag(
+        True,
+        "Whether the C library keeps freed pages while timing.",
+        "keep-pages",
+        HOW,
+        flags="--keep-pages/--return-pages",
+    )
+    seed: int = _flag(0, "Of weights, inputs and order.", panel=HOW)
+
+    @field_validator(*READERS, mode="before")
+    @classmethod
+    def _read(cls, value: Any, info: ValidationInfo) -> Any:
+        name = str(info.field_name)
+        flag = "--" + name.replace("_", "-")
+        return None if value is None else READERS[name](_text(value), flag)
 
     @cached_property
     def plugins(self) -> list[str]:
@@ -198,6 +170,12 @@ class Suite(BaseModel):
     def task_plugins(self) -> list[str]:
         """The plug-ins among `task`, as `NAME=file.py:attribute`."""
         return [entry for entry in self.task if "=" in entry]
+
+    @property
+    def specs(self) -> list[tuple[str, str]]:
+        """All plug-ins, each with the flag that names it."""
+        tasks = [("--task", spec) for spec in self.task_plugins]
+        return [("--impl", spec) for spec in self.plugins] + tasks
 
     @cached_property
     def tasks(self) -> dict[str, Task]:
@@ -211,11 +189,7 @@ class Suite(BaseModel):
         return list({m.name: m for task in self.tasks.values() for m in task.metrics}.values())
 
     def settings_of(self, name: str) -> BaseModel | None:
-        """Return the settings of one of the tasks, validated.
-
-        Raises:
-            UsageError: a value is not what the task expects.
-        """
+        """Return the settings of one of the tasks, validated."""
         model = self.tasks[name].settings
         if model is None:
             return None
@@ -238,8 +212,7 @@ def read(settings: Mapping[str, Any]) -> Suite:
         UsageError: an unknown setting (the nearest is named) or a value of the wrong kind.
     """
     own = {name: value for name, value in settings.items() if name in Suite.model_fields}
-    rest = {name: value for name, value in settings.items() if name not in own}
-    rest = {name: value for name, value in rest.items() if value is not None}
+    rest = {name: v for name, v in settings.items() if name not in own and v is not None}
     try:
         suite = Suite.model_validate({**own, "settings": {**own.get("settings", {}), **rest}})
     except ValidationError as error:
@@ -260,11 +233,6 @@ def _first_error(error: ValidationError) -> str:
 def _check(suite: Suite) -> None:
     if suite.rounds < 1:
         raise UsageError(f"--rounds {suite.rounds} measures nothing, expected at least 1")
-    if suite.device not in DEVICES:
-        raise UsageError(
-            f"--device '{suite.device}' is unknown, expected {', '.join(DEVICES)}"
-            f"{did_you_mean(suite.device, DEVICES)}"
-        )
     if suite.batch and suite.tokens:
         raise UsageError("--batch and --tokens exclude each other: batch = tokens / n; drop one")
     for d_model, heads in itertools.product(suite.d_model, suite.heads):
@@ -289,14 +257,12 @@ def _check(suite: Suite) -> None:
 
 def _check_settings(suite: Suite) -> None:
     """Refuse settings that no task of the suite has."""
-    models = {name: task.settings for name, task in suite.tasks.items() if task.settings}
-    for name in models:
-        suite.settings_of(name)
-    asked = {key for model in models.values() for key in keys_of(model)}
-    for key in suite.settings:
-        if key in asked:
-            continue
-        known = [*Suite.model_fields, *asked]
+    asked: dict[str, str] = {}
+    for name, task in suite.tasks.items():
+        if task.settings:
+            suite.settings_of(name)
+            asked |= keys_of(task.settings)
+    for key in (key for key in suite.settings if key not in asked):
         for other in tasks.names():
             model = tasks.find(other).settings if other not in suite.tasks else None
             if model and key in keys_of(model):
@@ -304,6 +270,7 @@ def _check_settings(suite: Suite) -> None:
                     f"--{key.replace('_', '-')} {suite.settings[key]} is for task {other}, but "
                     f"--task is {','.join(suite.task)}; add --task {other}"
                 )
+        known = [*Suite.model_fields, *asked]
         raise UsageError(
             f"setting '{key}' is unknown, expected one of {', '.join(known)}"
             f"{did_you_mean(key, known)}"
@@ -311,19 +278,14 @@ def _check_settings(suite: Suite) -> None:
 
 
 def check_plugins(suite: Suite) -> None:
-    """Refuse plug-ins whose file or module is not there, without running their code.
-
-    Raises:
-        UsageError: the text names the plug-in and what was looked for.
-    """
-    for flag, specs in (("--impl", suite.plugins), ("--task", suite.task_plugins)):
-        for spec in specs:
-            name, _, target = spec.partition("=")
-            if source_of(target) is None:
-                raise UsageError(
-                    f"{flag} '{name}': '{target.rpartition(':')[0]}' was not found, expected a .py "
-                    "file or an importable module; correct the path, or install it"
-                )
+    """Refuse (UsageError) plug-ins whose file or module is not there, without running them."""
+    for flag, spec in suite.specs:
+        name, _, target = spec.partition("=")
+        if source_of(target) is None:
+            raise UsageError(
+                f"{flag} '{name}': '{target.rpartition(':')[0]}' was not found, expected a .py "
+                "file or an importable module; correct the path, or install it"
+            )
 
 
 def load(suite: str, overrides: Mapping[str, Any]) -> Suite:
@@ -374,11 +336,7 @@ def files() -> list[Path]:
 
 
 def _axes_of(entry: str) -> tuple[str, tuple[str, ...]]:
-    """Split an `impl` entry, `NAME[=spec][@axis+axis]`, into its name and the axes it takes.
-
-    Raises:
-        UsageError: unknown axis, or a name that nothing answers to.
-    """
+    """Split an `impl` entry, `NAME[=spec][@axis+axis]`, into its name and the axes it takes."""
     if "=" not in entry and "@" not in entry:
         known = attention.names()
         if entry not in known:
@@ -401,14 +359,11 @@ def _axes_of(entry: str) -> tuple[str, tuple[str, ...]]:
 
 
 def expand(suite: Suite, device: str) -> tuple[list[Case], dict[str, str]]:
-    """Make the grid of a suite.
+    """Return the cases of a suite, each once, and what is left out of its grid with the reason.
 
     Args:
         suite: What to measure.
         device: What `auto` came to: `cpu` or `cuda`.
-
-    Returns:
-        The cases, each once, and the combinations left out with the reason why.
 
     Raises:
         UsageError: an implementation has no possible combination at all; the text says why.
@@ -454,7 +409,7 @@ def _grid(suite: Suite, entry: str, device: str) -> Iterator[Case]:
             layers=layers, dtype=dtype, device=device, compile=suite.compile, seed=suite.seed,
         )  # fmt: skip
         for n in suite.seq:
-            batches: list[tuple[int, int | None]] = [(batch, None) for batch in suite.batch or [1]]
+            batches: list[tuple[int, int | None]] = [(batch, None) for batch in suite.batch or (1,)]
             if suite.tokens:
                 batches = [(tokens // n, tokens) for tokens in suite.tokens]
             for rule, sharing, projection, order in itertools.product(*own):

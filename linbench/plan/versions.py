@@ -1,6 +1,7 @@
 """Two versions of a repository: the working tree, and a commit checked out beside it."""
 
 import contextlib
+import itertools
 import signal
 import subprocess
 import tempfile
@@ -38,9 +39,6 @@ class Version:
 @contextlib.contextmanager
 def checkout(ref: str) -> Iterator[tuple[Version, Version]]:
     """Check a commit out beside the working tree; the checkout is removed at the end.
-
-    Args:
-        ref: What git calls it: a branch, a tag, `HEAD~1`.
 
     Yields:
         The reference and the candidate (the working tree, with what is not committed).
@@ -112,19 +110,15 @@ def check(suite: Suite, versions: Sequence[Version]) -> None:
         UsageError: an implementation comes from elsewhere, or is missing in a version.
     """
     own = all((version.root / "linbench" / "__init__.py").is_file() for version in versions)
-    for entry in suite.impl:
-        name, plugged, target = entry.partition("@")[0].partition("=")
-        if not plugged and not own and name not in attention.BUILTIN:
+    for name in suite.impl:
+        if "=" not in name and not own and name not in attention.BUILTIN:
             raise UsageError(
                 f"--impl '{name}' is installed, so that both versions would be the same code; "
                 f"name its source: --impl {name}=path/to/file.py:builder"
             )
-        for version in versions if plugged else ():
-            _check_plugin("--impl", name, target.rpartition(":")[0], version)
-    for spec in suite.task_plugins:
+    for (flag, spec), version in itertools.product(suite.specs, versions):
         name, _, target = spec.partition("=")
-        for version in versions:
-            _check_plugin("--task", name, target.rpartition(":")[0], version)
+        _check_plugin(flag, name, target.rpartition(":")[0], version)
     if not own and not suite.plugins:
         raise UsageError(
             f"nothing to measure comes from this repository ({versions[-1].root}): "

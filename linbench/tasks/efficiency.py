@@ -7,6 +7,7 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
+from linbench.run.record import Counts
 from linbench.run.shape import costs_of
 from linbench.tasks import ENERGY, MEMORY, TIME, Context, Measurement, Outcome, Task
 from linbench.tasks.support import predicting
@@ -27,6 +28,7 @@ def run(case: Case, context: Context) -> Outcome:
     from linbench.probes import allocator
     from linbench.tasks.support import check, subject
 
+    on_gpu = case.device == "cuda"
     allocator.return_freed_pages()
     torch.manual_seed(case.seed or 0)
     torch.set_grad_enabled(case.mode == "forward_backward")
@@ -34,7 +36,12 @@ def run(case: Case, context: Context) -> Outcome:
     call = subject.step(case, measured)
     context.send({"phase": "wake"})
     subject.wake(case, measured, call)
-    context.send({"phase": "memory", "gpu_uuid": _uuid(case)})
+    uuid = None
+    if on_gpu:
+        from linbench.probes import cuda
+
+        uuid = cuda.uuid()
+    context.send({"phase": "memory", "gpu_uuid": uuid})
     began = time.perf_counter()
     result, peak, sources = measure_memory(case, call)
     first_call_s = time.perf_counter() - began
@@ -42,7 +49,11 @@ def run(case: Case, context: Context) -> Outcome:
     weights = [*measured.module.parameters(), *measured.module.buffers()]
     sources["weights_bytes"] = subject.storage_bytes(weights)
     sources["inputs_bytes"] = subject.storage_bytes(measured.inputs)
-    detail: dict[str, Any] = {"memory": sources, "costs": _counted(case)}
+    costs = costs_of(case)
+    detail: dict[str, Any] = {
+        "memory": sources,
+        "costs": costs and {name: getattr(costs, name) for name in Counts.model_fields},
+    }
     metrics = {"memory": peak}
     try:
         detail["check"] = check.compare(case, measured, result).model_dump()
@@ -54,7 +65,7 @@ def run(case: Case, context: Context) -> Outcome:
         check.same(samples.result, checked, measured)
     except check.IncorrectOutput as incorrect:
         return Outcome(metrics, "incorrect", str(incorrect), detail)
-    clock = "cuda_event" if case.device == "cuda" else "perf_counter"
+    clock = "cuda_event" if on_gpu else "perf_counter"
     metrics["time"] = Measurement(statistics.median(samples.seconds), samples.seconds, clock)
     metrics["energy"] = energy
     detail["timing"] = {
@@ -154,23 +165,6 @@ def outlier_warnings(seconds: list[float]) -> list[str]:
         return []
     ratio = max(slow) / statistics.median(seconds)
     return [f"{len(slow)} of {len(seconds)} samples are slow outliers (up to {ratio:.1f} times)"]
-
-
-def _counted(case: Case) -> dict[str, int] | None:
-    """Count what a call of a case must cost, in the fields of `linbench.run.record.Counts`."""
-    costs = costs_of(case)
-    if costs is None:
-        return None
-    names = ("flops", "bytes_moved", "parameters", "peak_bytes")
-    return {name: getattr(costs, name) for name in names}
-
-
-def _uuid(case: Case) -> str | None:
-    if case.device != "cuda":
-        return None
-    from linbench.probes import cuda
-
-    return cuda.uuid()
 
 
 TASK = Task(

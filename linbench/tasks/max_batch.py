@@ -116,7 +116,7 @@ def run(case: Case, context: Context) -> Outcome:
             "batch": found.batch,
             "limit_bytes": limit_bytes,
             "how": found.how,
-            "tried": [asdict(one) for one in found.tried],
+            "tried": [asdict(attempted) for attempted in found.tried],
         },
         "check": checks[0] if checks else None,
     }
@@ -188,7 +188,7 @@ def predict(case: Case, known: Known) -> Prediction:
 
 def _sequences(case: Case) -> float | None:
     found = _foreseen(case)
-    return None if found is None else float(sum(tried.batch for tried in found.ran))
+    return float(sum(tried.batch for tried in found.ran)) if found else None
 
 
 @functools.lru_cache(maxsize=1 << 15)

@@ -10,6 +10,7 @@ import pytest
 from machines import GIB, LINFORMER, Machine, grid
 
 from linbench import tasks
+from linbench.plan import measure
 from linbench.plan.schedule import Plan, Schedule, Slot
 from linbench.run.case import Case
 from linbench.run.metrics import MEMORY, TIME, Measurement, Metric
@@ -191,6 +192,21 @@ def test_a_round_longer_than_the_timeout_is_not_begun():
     again = Machine(flops_per_s=1e9)
     again.run(cases, rounds=1, case_timeout_s=int(said[1]), budget_s=None)
     assert again.skipped == []
+
+
+def test_each_version_of_a_visit_has_the_timeout_to_itself():
+    """A visit of two may take twice as long; the message is about one of them."""
+    cases = grid("sdpa", sizes=(512, 1024, 2048, 4096, 8192))
+    slow = Machine(flops_per_s=1e9)
+    slow.run(cases, rounds=1, case_timeout_s=20, budget_s=None)
+    both = Machine(flops_per_s=1e9)
+    both.run(cases, rounds=1, case_timeout_s=10, budget_s=None, versions=2)
+    assert both.visits == slow.visits
+    said = both.skipped[-1].reason
+    assert "exceed --case-timeout 10s; " in said
+    needed_s = both.skipped[-1].detail.prediction["round_s"]
+    enough_s = int(re.search(r"--case-timeout (\d+)s would do", said)[1])
+    assert needed_s / 2 < enough_s < 0.6 * needed_s + 1
 
 
 # ---- one line for each cause ----
@@ -409,6 +425,32 @@ def test_nothing_is_asked_where_no_place_is_free():
     assert schedule.ask(machine.slots()) is None  # the second round waits for the first
     schedule.tell(machine.record(case, 0, 0.1, 1.0))
     assert schedule.ask(machine.slots()).round == 1
+
+
+def test_a_case_goes_to_the_first_place_that_has_its_memory():
+    """The small place takes small cases; where the large one is busy, large cases wait for it."""
+    small, large = Slot("small", free_bytes=0.25 * GIB), Slot("large", free_bytes=64 * GIB)
+    for places in ((small, large), (large, small)):
+        machine = Machine(1e12)
+        machine.free = list(places)
+        given = []
+        schedule = machine.schedule(grid("vanilla", sizes=(512, 1024, 4096, 8192)), rounds=1)
+        measure.run(schedule, machine, machine.kept.append, given.append)
+        assert {visit.slot for visit in given if visit.case.seq > 1024} == {large}
+        assert {visit.slot for visit in given if visit.case.seq <= 1024} >= {places[0]}
+        assert {record.status for record in machine.kept} == {"ok"}
+        assert sorted(Counter(machine.visits).values()) == [1] * 4
+
+
+def test_what_no_place_holds_any_more_is_still_visited():
+    """A case that was measured once goes on, in the place with the most memory."""
+    (case,) = grid("sdpa", sizes=(512,))
+    machine = Machine()
+    schedule = machine.schedule([case], rounds=2)
+    schedule.ask(machine.slots())
+    schedule.tell(machine.record(case, 0, 0.1, 1.0))
+    visit = schedule.ask((Slot("a", free_bytes=1), Slot("b", free_bytes=2)))
+    assert (visit.slot.id, visit.round) == ("b", 1)
 
 
 @pytest.mark.parametrize("places", [1, 3])

@@ -56,7 +56,7 @@ class Found:
     @property
     def ran(self) -> list[Try]:
         """The batches that were run."""
-        return [one for one in self.tried if one.how == "measured"]
+        return [attempt for attempt in self.tried if attempt.how == "measured"]
 
 
 def search(
@@ -98,10 +98,10 @@ def search(
             continue
         low = batch
         if frugal and not high and (end := _end_of_line(points, counted, weights, limit_bytes)):
-            tried += [one for one in end if one.batch > low]
+            tried += [attempt for attempt in end if attempt.batch > low]
             low, high = end[0].batch, end[1].batch
     grounds = get_args(How)
-    weakest = max(grounds.index(one.how) for one in tried if one.batch in (low, high))
+    weakest = max(grounds.index(t.how) for t in tried if t.batch in (low, high))
     return Found(low, grounds[weakest], tuple(tried))
 
 
@@ -136,19 +136,18 @@ def _end_of_line(
     ends = [(batch, round(fixed + each * batch)) for batch in (last, last + 1)]
     off = [need / count for batch, need in (first, second, ends[0]) if (count := counted(batch))]
     if off:
-        grows_so = _same(off[1], off[2])
+        exact, grows_so = all(_same(share, 1.0) for share in off), _same(off[1], off[2])
     else:
-        grows_so = fixed - weights() <= SCRATCH * (second[1] - weights())
-    exact = bool(off) and all(_same(one, 1.0) for one in off)
+        exact, grows_so = False, fixed - weights() <= SCRATCH * (second[1] - weights())
     straight = len(points) > 2 and _same(fixed + each * points[-3][0], points[-3][1])
     if not exact and not (straight and grows_so):
         return None
-    fitting, not_fitting = ((batch, need, batch == last) for batch, need in ends)
-    return Try(*fitting, "extrapolated"), Try(*not_fitting, "extrapolated")
+    fitting, not_fitting = (Try(*end, end[0] == last, "extrapolated") for end in ends)
+    return fitting, not_fitting
 
 
-def _same(one: float, other: float) -> bool:
-    return abs(one / other - 1) <= STRAIGHT
+def _same(value: float, other: float) -> bool:
+    return abs(value / other - 1) <= STRAIGHT
 
 
 def _beyond(batch: int, points: list[Point], counted: Need, limit_bytes: int) -> Try | None:

@@ -51,12 +51,10 @@ def compare(case: Case, subject: Subject, result: Any) -> Check:
     if name is None:
         reason = f"no reference is known for '{case.impl}': only shape and finiteness were checked"
         return Check(reason=reason)
-    errors = (
-        _encoder_errors(subject, output)
-        if case.scope == "encoder"
-        else _errors(case, subject, result)
-    )
-    worst = max(errors)
+    if case.scope == "encoder":
+        worst = max(_encoder_errors(subject, output))
+    else:
+        worst = max(_errors(case, subject, result))
     tolerance = TOLERANCE[str(case.dtype)]
     if not worst <= tolerance:  # also where it is NaN
         raise IncorrectOutput(
@@ -73,10 +71,8 @@ def compare(case: Case, subject: Subject, result: Any) -> Check:
 
 def _errors(case: Case, subject: Subject, result: Any) -> list[float]:
     """Return the relative error of the output, and of each gradient over GRADIENT_SLACK."""
-    picked = [
-        x.detach()[subject.items].requires_grad_(subject.gradient is not None)
-        for x in subject.inputs
-    ]
+    backward = subject.gradient is not None
+    picked = [x.detach()[subject.items].requires_grad_(backward) for x in subject.inputs]
     if case.scope == "core":
         q, k, v = picked
         wanted = reference.core_rows(subject.attentions[0], q, k, v, subject.rows)

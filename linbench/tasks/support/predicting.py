@@ -72,7 +72,9 @@ def predict(
     if not calls:
         round_s = round_seconds(case, model_s, timed=timed)
         return Prediction(round_s, memory_bytes, model_s, "model", math.inf)
-    call_s = affine(calls, work, _call_overhead(calls[0], work, model_s))
+    # how much of a single measured call is overhead: what a model of its work lacks
+    lacking_s = calls[0][1] - model_s * calls[0][0] / work
+    call_s = affine(calls, work, min(CALL_OVERHEAD_S, max(0.0, lacking_s)))
     round_s = round_seconds(case, call_s, timed=timed) + _beyond(case, known.alike, timed=timed)
     return Prediction(round_s, memory_bytes, call_s, "calibrated", work / calls[-1][0])
 
@@ -104,38 +106,24 @@ def affine(points: Points, x: float, overhead: float) -> float:
     """Return the value at x of what has a fixed part and one in proportion to x.
 
     The fixed part is where the line through the smallest and the largest point meets zero, or
-    `overhead` where there is one point only; the rest of the nearest point is scaled.
-
-    Args:
-        points: Pairs of x and value, ascending in x, all positive.
-        x: Where to predict.
-        overhead: The fixed part to assume where nothing tells it.
+    `overhead` where there is one point only; the rest of the nearest point is scaled. `points` are
+    ascending in x, all positive.
     """
     (x0, y0), (x1, y1) = points[0], points[-1]
-    fixed = overhead
-    if x1 > x0:
-        fixed = y0 - (y1 - y0) / (x1 - x0) * x0
+    fixed = y0 - (y1 - y0) / (x1 - x0) * x0 if x1 > x0 else overhead
     fixed = min(max(0.0, fixed), *(y for _, y in points))
     near_x, near_y = min(points, key=lambda point: abs(math.log(x / point[0])))
     return fixed + (near_y - fixed) * x / near_x
 
 
-def _call_overhead(point: tuple[float, float], work: float, model_s: float) -> float:
-    """Return how much of the only measured call is overhead: what a model of its work lacks."""
-    measured_work, call_s = point
-    return min(CALL_OVERHEAD_S, max(0.0, call_s - model_s * measured_work / work))
-
-
 def _beyond(case: Case, known: Sequence[Observed], *, timed: bool) -> float:
     """Return what a visit takes beyond its model (the check, inputs), which grows with tokens."""
     points = sorted(
-        (
-            _tokens(x.case),
-            max(0.0, x.round_s - round_seconds(x.case, x.call_s or 0.0, timed=timed)),
-        )
-        for x in known
-    )
-    return affine(points, _tokens(case), points[0][1])
+        (tokens_of(seen.case),
+         max(0.0, seen.round_s - round_seconds(seen.case, seen.call_s or 0.0, timed=timed)))
+        for seen in known
+    )  # fmt: skip
+    return affine(points, tokens_of(case), points[0][1])
 
 
 def _uncounted(case: Case, known: Sequence[Observed], *, timed: bool) -> Prediction:
@@ -143,21 +131,21 @@ def _uncounted(case: Case, known: Sequence[Observed], *, timed: bool) -> Predict
     device = case.device or "cpu"
     if not known:
         return Prediction(START_S[device] + SAMPLING_S, reach=math.inf)
-    ordered = sorted(known, key=lambda x: _tokens(x.case))
-    last, tokens = ordered[-1], _tokens(case)
-    calls = [(_tokens(x.case), x.call_s) for x in ordered if x.call_s]
+    ordered = sorted(known, key=lambda seen: tokens_of(seen.case))
+    calls = [(tokens_of(seen.case), seen.call_s) for seen in ordered if seen.call_s]
     exponent = _exponent(calls)
-    reach = (tokens / _tokens(last.case)) ** exponent
-    used = last.memory_bytes
-    memory_bytes = None if used is None else used * max(1.0, reach)
-    if not calls:
-        rounds = [(_tokens(x.case) ** exponent, x.round_s) for x in ordered]
-        round_s = affine(rounds, tokens**exponent, rounds[0][1])
-        return Prediction(round_s, memory_bytes, None, "calibrated", reach)
-    powers = [(n**exponent, call_s) for n, call_s in calls]
-    call_s = affine(powers, tokens**exponent, min(CALL_OVERHEAD_S, powers[0][1] / 2))
-    round_s = round_seconds(case, call_s, timed=timed) + _beyond(case, known, timed=timed)
-    return Prediction(round_s, memory_bytes, call_s, "calibrated", reach)
+    work = tokens_of(case) ** exponent
+    last = ordered[-1]
+    reach = (tokens_of(case) / tokens_of(last.case)) ** exponent
+    memory_bytes = last.memory_bytes and last.memory_bytes * max(1.0, reach)
+    if calls:
+        powers = [(n**exponent, call_s) for n, call_s in calls]
+        call_s = affine(powers, work, min(CALL_OVERHEAD_S, powers[0][1] / 2))
+        round_s = round_seconds(case, call_s, timed=timed) + _beyond(case, known, timed=timed)
+        return Prediction(round_s, memory_bytes, call_s, "calibrated", reach)
+    rounds = [(tokens_of(seen.case) ** exponent, seen.round_s) for seen in ordered]
+    round_s = affine(rounds, work, rounds[0][1])
+    return Prediction(round_s, memory_bytes, None, "calibrated", reach)
 
 
 def _exponent(calls: Points) -> float:
@@ -170,7 +158,8 @@ def _exponent(calls: Points) -> float:
     return min(3.0, max(1.0, grown + 0.3))
 
 
-def _tokens(case: Case) -> float:
+def tokens_of(case: Case) -> float:
+    """Return the tokens of a case's call."""
     return float((case.seq or 1) * (case.batch or 1))
 
 
