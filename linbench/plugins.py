@@ -1,5 +1,6 @@
 """Others' code by name: `module:attribute` or `path/to/file.py:attribute`."""
 
+import contextlib
 import importlib
 import importlib.util
 import sys
@@ -17,10 +18,11 @@ def attribute_of(what: str, target: str, expected: str, fits: Callable[[object],
     """
     where, _, attribute = target.rpartition(":")
     try:
-        module = _import_file(where) if where.endswith(".py") else _import_module(where)
+        with contextlib.redirect_stdout(sys.stderr):  # what it prints is no answer of a command
+            module = _import_file(where) if where.endswith(".py") else _import_module(where)
     except UsageError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that ends here would end a gate as passed
         raise UsageError(
             f"{what}: importing '{where}' raised {type(error).__name__}: "
             f"{' '.join(str(error).split())}; expected it to import; correct or install what it "

@@ -110,6 +110,8 @@ def seconds(text: str, what: str) -> float | None:
     match = _DURATION.fullmatch(text.strip())
     hours, minutes, rest = (float(part or 0) for part in match.groups()) if match else (0, 0, 0)
     total = hours * 3600 + minutes * 60 + rest
+    if match and text.strip() and not total:
+        raise UsageError(f"{what} '{text}' must be positive, expected for instance 90s, 5m, 1h30m")
     if total <= 0:
         raise UsageError(
             f"{what} '{text}' is not a duration, expected for instance 90s, 5m, 1h30m, or none"

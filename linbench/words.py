@@ -47,9 +47,16 @@ def ends(interval: Interval, scale: float = 1.0) -> str:
     low, high = digits(interval.low / scale), digits(interval.high / scale)
     if low == high:
         return ""
-    if interval.low >= 0 and interval.high > 100 * interval.low:
+    if vague(interval):
         return " [unknown within a factor of 100]"
     return f" [{low}, {high}]"
+
+
+def vague(interval: Interval) -> bool:
+    """Whether an interval of a positive quantity is wider than a factor of 100."""
+    if interval.low is None or interval.high is None:
+        return False
+    return interval.low >= 0 and interval.high > 100 * interval.low
 
 
 def ratio(interval: Interval) -> str:
@@ -150,6 +157,12 @@ def listed(words: Iterable[object]) -> str:
     """Join words as in a sentence: `a, b and c`."""
     items = [str(word) for word in words]
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def span(numbers: Sequence[int]) -> str:
+    """Write the ends of some numbers: `512 to 2048`, or the one that there is."""
+    low, high = min(numbers), max(numbers)
+    return f"{low} to {high}" if low < high else str(low)
 
 
 def plural(count: int, word: str) -> str:

@@ -96,8 +96,11 @@ class Machine:
     def run(self, cases, **more):
         """Sweep to the end; the schedule that led it."""
         schedule = self.schedule(cases, **more)
-        measure.run(schedule, self, self.kept.append)
+        measure.run(schedule, [self], self.keep)
         return schedule
+
+    def keep(self, version, record):
+        self.kept.append(record)
 
     @property
     def skipped(self):

@@ -77,13 +77,6 @@ def test_a_file_that_failed_leaves_no_half_module(here):
     assert not [name for name in set(sys.modules) - before if "broken" in name]
 
 
-def test_a_plugin_that_leaves_is_not_caught(here):
-    """SystemExit is for whoever runs the process."""
-    (here / "exits.py").write_text("raise SystemExit(3)\n")
-    with pytest.raises(SystemExit):
-        load("exits.py:build")
-
-
 def test_specs_are_split_and_nothing_is_imported():
     """NAME=where:attribute; a path may hold colons."""
     assert split_spec("a=gone.py:b", "--impl", "x") == ("a", "gone.py:b")
@@ -108,3 +101,12 @@ def test_sources_are_found_without_running_them(here):
     assert source_of("linbench.peers:mha").name == "peers.py"
     assert source_of("gone.py:build") is None
     assert source_of("gone.module:build") is None
+
+
+def test_a_file_that_ends_the_program_does_not(here, capsys):
+    """`sys.exit(0)` at import would end a gate as passed; what is printed is no answer."""
+    (here / "ends.py").write_text("import sys\nprint('HELLO')\nsys.exit(0)\n")
+    with pytest.raises(UsageError, match=r"importing 'ends\.py' raised SystemExit"):
+        load("ends.py:build")
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "HELLO\n")

@@ -10,6 +10,7 @@ from linbench.cli.grid import Grid, device_of
 
 if TYPE_CHECKING:
     from linbench.run.record import Record
+    from linbench.run.runs import Run
     from linbench.studies.gate import Gate, Limits
 
 SUITE = "ci"
@@ -18,7 +19,7 @@ MOST_ROUNDS = 108
 
 def measured_against(
     ref: str, suite: str | None, grid: Grid, limits: "Limits", out: Path, *, quiet: bool
-) -> "tuple[Gate, tuple[Path, Path]]":
+) -> "tuple[Gate, tuple[Path, Path], Run]":
     """Measure both versions round by round and judge them.
 
     Args:
@@ -30,7 +31,7 @@ def measured_against(
         quiet: Whether to show no progress.
 
     Returns:
-        The verdict, and the run files of candidate and reference.
+        The verdict, the run files of candidate and reference, and the run of the candidate.
 
     Raises:
         UsageError: see `linbench.plan.versions`.
@@ -62,8 +63,11 @@ def measured_against(
             journal = Journal.create(out / f"{name}-{role}.jsonl", header)
             journals.append(stack.enter_context(journal))
 
+        def run_of(journal: Journal) -> Run:
+            return Run(journal.header, tuple(journal.records))
+
         def judged() -> "Gate":
-            return looks.judge(*(Run(j.header, tuple(j.records)) for j in journals))
+            return looks.judge(*map(run_of, journals))
 
         def keep(version: int, record: "Record") -> None:
             journals[version].append(record)
@@ -79,11 +83,12 @@ def measured_against(
             versions=2,
         )
         progress = stack.enter_context(Progress(schedule, quiet=quiet))
-        measure.run_side_by_side(schedule, pools, keep, progress.visiting)
+        measure.run(schedule, pools, keep, progress.visiting)
         gate = judged()
     label = f"{both[1].label} against {both[0].label}, interleaved"
     reference, candidate = journals
     commit = reference.header.git
     if commit and commit == candidate.header.git and not commit.dirty:
         label += ": the same commit without a change, so that only noise was compared"
-    return replace(gate, notes=(*gate.notes, label)), (candidate.path, reference.path)
+    found = replace(gate, notes=(*gate.notes, label))
+    return found, (candidate.path, reference.path), run_of(candidate)

@@ -14,6 +14,7 @@ from linbench.cli.grid import NO_GRID, Grid, takes_grid
 from linbench.errors import RunFileError, UsageError
 
 if TYPE_CHECKING:
+    from linbench.run.runs import Run
     from linbench.studies.gate import Gate, Limits
 
 MOST_ROWS = 20
@@ -135,7 +136,7 @@ def gate(
             "(a commit, measured now)"
         )
     if against is not None:
-        found, paths = measured_against(against, subject, grid, limits, out, quiet=json_)
+        found, paths, run = measured_against(against, subject, grid, limits, out, quiet=json_)
     elif grid:
         raise UsageError(
             f"--{next(iter(grid)).replace('_', '-')} says what to measure, but with "
@@ -143,9 +144,9 @@ def gate(
         )
     else:
         paths = find_run(subject or "latest", results), _find_baseline(str(baseline), results)
-        found = _judge(*paths, limits, latest=subject in (None, "latest"))
+        found, run = _judge(*paths, limits, latest=subject in (None, "latest"))
     if assert_:
-        found = _asserted(found, paths[0], assert_)
+        found = _asserted(found, run, assert_)
     candidate, reference = map(str, paths)
     if json_:
         runs = {"candidate": candidate, "reference": reference}
@@ -192,7 +193,9 @@ def _find_baseline(run: str, results: Path) -> Path:
         ) from None
 
 
-def _judge(candidate: Path, baseline: Path, limits: "Limits", *, latest: bool) -> "Gate":
+def _judge(
+    candidate: Path, baseline: Path, limits: "Limits", *, latest: bool
+) -> "tuple[Gate, Run]":
     from dataclasses import replace
 
     from linbench.run.runs import Runs
@@ -209,17 +212,17 @@ def _judge(candidate: Path, baseline: Path, limits: "Limits", *, latest: bool) -
     found = judge(old, new, limits)
     notes = [*found.notes, *differences(old.header, new.header)]
     notes += ["Candidate and baseline are the same file"] if same else []
-    return replace(found, notes=tuple(notes))
+    return replace(found, notes=tuple(notes)), new
 
 
-def _asserted(found: "Gate", candidate: Path, claims: list[str]) -> "Gate":
+def _asserted(found: "Gate", candidate: "Run", claims: list[str]) -> "Gate":
     """Return a gate that claims about the candidate decide too."""
     from linbench.run.runs import Runs
     from linbench.studies.gate.findings import with_assertions
     from linbench.studies.scaling.analyse import analyse
     from linbench.studies.scaling.assertions import decide, parse
 
-    series = analyse(Runs.read([candidate])).series
+    series = analyse(Runs((candidate,))).series
     return with_assertions(found, [d for text in claims for d in decide(parse(text), series)])
 
 

@@ -1,5 +1,6 @@
 """The flags that say what to measure and how, derived once from the suite's fields."""
 
+import contextlib
 import functools
 import inspect
 import itertools
@@ -81,17 +82,27 @@ def _fields() -> "dict[str, FieldInfo]":
             continue  # told when it is asked for
         if settings:
             for key, field in suites.keys_of(settings).items():
-                found.setdefault(key, settings.model_fields[field])
+                if key not in suites.RESERVED:  # told when the suite is checked
+                    found.setdefault(key, settings.model_fields[field])
     return found
 
 
 def _plugged_in(argv: list[str]) -> list[str]:
-    """Plug in the tasks that a command line names, so that their settings are flags of it."""
+    """Plug in the tasks that a command line names, so that their settings are flags of it.
+
+    Tasks that a suite among its words names are too; what is wrong with those is told later.
+    """
     from linbench import tasks
+    from linbench.plan.suite import tasks_in
 
     given = [value for flag, value in itertools.pairwise(argv) if flag == "--task"]
     given += [word.removeprefix("--task=") for word in argv if word.startswith("--task=")]
-    return [tasks.plug_in(spec) for joined in given for spec in joined.split(",") if "=" in spec]
+    found = [tasks.plug_in(spec) for joined in given for spec in joined.split(",") if "=" in spec]
+    words = (word for word in argv[1:] if not word.startswith("-"))
+    for spec in itertools.chain.from_iterable(map(tasks_in, words)):
+        with contextlib.suppress(LinbenchError):
+            found.append(tasks.plug_in(spec))
+    return found
 
 
 def _flag(name: str, field: "FieldInfo", defaults: Mapping[str, str]) -> inspect.Parameter:

@@ -94,7 +94,8 @@ def _print(found: "History") -> None:
         for track in tracks:
             series, *rest = map(str, row_of(track))
             table.add_row(series, line_of_runs(track), *rest, "\n".join(steps_of(found, track)))
-        title = f"\n{tracks[0].quantity}, {tracks[0].key.problem_label}"
+        words = dict.fromkeys((tracks[0].quantity, *tracks[0].key.problem_words))
+        title = f"\n{', '.join(words)}"
         screen.print(title, style="bold")
         screen.print(table)
     screen.print()

@@ -48,17 +48,19 @@ class Progress:
     def visiting(self, visit: Visit) -> None:
         """Show the case that is next and the time left."""
         left = _clock(self._schedule.remaining_s)
+        most = self._schedule.plan.rounds
+        number = min(visit.round, most)
         if self._bar:
             case = visit.case.title
-            self._bar.update(self._task, round=visit.round + 1, left=left, case=case)
+            self._bar.update(self._task, round=min(visit.round + 1, most), left=left, case=case)
             self._bar.refresh()
-        elif visit.round != self._round:
+        elif number != self._round:
+            # cases that were begun late have their last rounds after everybody's
+            said = f"round {number + 1} of at most {most}" if number < most else "last rounds"
             self._console.print(
-                f"round {visit.round + 1} of at most {self._schedule.plan.rounds}: "
-                f"{self._schedule.spent_s:.0f} s spent, {left} left",
-                highlight=False,
+                f"{said}: {self._schedule.spent_s:.0f} s spent, {left} left", highlight=False
             )
-        self._round = visit.round
+        self._round = number
 
     def took(self, record: Record) -> None:
         """Count a record; one that did not end well is shown at once."""

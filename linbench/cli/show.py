@@ -44,6 +44,8 @@ def show(
     console().print(records_table(found))
     print()
     print_reasons(found.records)
+    for warning in header.warnings:
+        print(f"warning: {warning}")
     for record in found.records:
         for warning in record.warnings:
             print(f"warning: {record.case.title} round {record.round}: {warning}")

@@ -61,7 +61,12 @@ def sweep(
     - `linbench sweep --impl sdpa,mine=attention.py:build --seq 1024..8192`
     """
     if resume:
-        _resume(resume, suite, grid, out, force=force, as_json=json_)
+        if suite or name or dry_run or not set(grid) <= set(RESUMABLE):
+            raise UsageError(
+                "--resume goes on with the run's own grid and name; give no suite and no flag but "
+                "--budget, --case-timeout and --force"
+            )
+        _resume(resume, grid, out, force=force, as_json=json_)
         return
     chosen = choose(suite, grid)
     if dry_run:
@@ -92,19 +97,12 @@ def _new(suite: "Suite", out: Path, name: str | None, *, as_json: bool) -> None:
             _measure(suite, cases, left_out, journal, pool, as_json=as_json)
 
 
-def _resume(
-    run: str, suite: str | None, grid: Grid, out: Path, *, force: bool, as_json: bool
-) -> None:
+def _resume(run: str, grid: Grid, out: Path, *, force: bool, as_json: bool) -> None:
     from linbench.executors.local import Local
     from linbench.plan import provenance
     from linbench.plan.suite import check_plugins, expand, read
     from linbench.run.journal import Journal
 
-    if suite or not set(grid) <= set(RESUMABLE):
-        raise UsageError(
-            "--resume goes on with the run's own grid; give no suite and no flag but --budget, "
-            "--case-timeout and --force"
-        )
     path = find_run(run, out)
     with Journal.reopen(path) as journal:
         chosen = read({**journal.header.suite, **grid})
@@ -149,7 +147,7 @@ def _measure(
         cases, plan, metrics=suite.metrics, done=journal.records, retry_skipped=retry_skipped
     )
 
-    def keep(record: "Record") -> None:
+    def keep(_: int, record: "Record") -> None:
         if note and record.status != "skipped":
             record = record.model_copy(update={"warnings": [*record.warnings, *note]})
         journal.append(record)
@@ -158,7 +156,7 @@ def _measure(
     interrupted = False
     with Progress(schedule, quiet=as_json) as progress:
         try:
-            measure.run(schedule, pool, keep, progress.visiting)
+            measure.run(schedule, [pool], keep, progress.visiting)
         except KeyboardInterrupt:
             interrupted = True
     if as_json:
@@ -187,8 +185,17 @@ def _dry_run(suite: "Suite", *, as_json: bool) -> None:
     cases, left_out = expand(suite, device)
     plan = Plan(suite.rounds, suite.budget, suite.case_timeout)
     schedule = Schedule(cases, plan, flops_per_s=machine.matrix_product_rate())
-    rows = schedule.foreseen(Slot(free_bytes=machine.free_bytes(device)))
+    foreseen = schedule.foreseen(Slot(free_bytes=machine.free_bytes(device)))
+    rows = [(case, taken, _unavailable(case) or reason) for case, taken, reason in foreseen]
     if as_json:
         print(json.dumps(predictions_json(rows, left_out)))
     else:
         predictions(rows, left_out, suite)
+
+
+def _unavailable(case: "Case") -> str | None:
+    """Say why a case cannot run here; of plug-ins nothing is known before they are loaded."""
+    from linbench import attention
+
+    row = attention.known(str(case.impl))
+    return row.unavailable(case.device or "cpu") if row and row.unavailable else None

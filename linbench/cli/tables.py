@@ -37,7 +37,9 @@ def ordered(cases: "Iterable[Case]") -> "list[Case]":
     def place(case: "Case") -> tuple[Any, ...]:
         batch = 0 if case.tokens else case.batch or 0
         setting = (case.task, case.scope, case.mode, str(case.dtype), case.layers, batch)
-        return (*setting, str(case.impl), str(case.k_text).zfill(12), case.label, case.seq or 0)
+        asked = [str(value).zfill(12) for _, value in case.settings or ()]
+        own = (str(case.impl), str(case.k_text).zfill(12), case.label, case.seq or 0)
+        return (*setting, *own, asked)
 
     return sorted(cases, key=place)
 
@@ -48,12 +50,14 @@ def records_table(run: Run) -> Table:
     varying = [
         name for name in TOLD_APART if len({getattr(case, name) for case in records} - {None}) > 1
     ]
+    settings = _varying_settings(records)
     valued = {name for r in run.records for name in r.metrics if r.value(name) is not None}
     metrics = [metric for metric in Runs((run,)).metrics if metric.name in valued]
     measured = {metric: series_by_case(run, metric.name) for metric in metrics}
     columns = itertools.chain.from_iterable(map(_columns, metrics))
     right = (Column(name, justify="right") for name in ("n", "rounds", *columns))
-    table = plain_table("implementation", *varying, *right, "status")
+    asked = (name.removesuffix("_bytes") for name in settings)
+    table = plain_table("implementation", *varying, *asked, *right, "status")
     for case in ordered(records):
         own = records[case]
         statuses = [record.status for record in own]
@@ -64,12 +68,29 @@ def records_table(run: Run) -> Table:
         table.add_row(
             case.label,
             *(str(getattr(case, name)) for name in varying),
+            *(_setting(case, name) for name in settings),
             str(case.seq or ""),
             str(len(good)),
             *itertools.chain.from_iterable(cells),
             ", ".join(dict.fromkeys(statuses)),
         )
     return table
+
+
+def _varying_settings(cases: "Iterable[Case]") -> list[str]:
+    """Return the settings of tasks that differ among cases."""
+    values: dict[str, set[Any]] = {}
+    for case in cases:
+        for name, value in case.settings or ():
+            values.setdefault(name, set()).add(value)
+    return [name for name, own in values.items() if len(own - {None}) > 1]
+
+
+def _setting(case: "Case", name: str) -> str:
+    value = case.setting(name)
+    if name.endswith("_bytes") and isinstance(value, int):
+        return quantity(value, "byte")
+    return "" if value is None else str(value)
 
 
 def _columns(metric: Metric) -> tuple[str, ...]:
@@ -114,9 +135,11 @@ def print_reasons(records: "Iterable[Record]") -> None:
         if record.status != "ok":
             causes.setdefault(record.failure, {})[record.case] = None
     tasks = {case.task for cases in causes.values() for case in cases}
+    settings = _varying_settings(case for cases in causes.values() for case in cases)
     for cause, cases in causes.items():
         names = [
             f"{case.task + ' ' if len(tasks) > 1 else ''}{case.title} {case.scope}"
+            + "".join(f" {name}={said}" for name in settings if (said := _setting(case, name)))
             for case in ordered(cases)
         ]
         print(f"{_some(names)}: {cause}")

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -72,6 +72,7 @@ class Local:
         self._job: dict[str, Any] = {
             "plugins": suite.plugins,
             "tasks": suite.task_plugins,
+            "metrics": [asdict(metric) for metric in suite.metrics],
             "options": {"keep_pages": suite.keep_pages},
             "timeout_s": suite.case_timeout,
         }

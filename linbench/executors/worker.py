@@ -4,7 +4,7 @@ import json
 import math
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,8 @@ def run(job: dict[str, Any], send: Send) -> dict[str, Any]:
         if reason := attention.unavailable(str(case.impl), case.device or "cpu"):
             return {"status": "skipped", "reason": reason}
         task = tasks.find(case.task)
+        if otherwise := _described_otherwise(task, job.get("metrics", ())):
+            return {"status": "error", "reason": otherwise}
         fields = fields_of(task.run(case, _context(case, task, job, send)), task)
         if foreign := _foreign_modules(job):
             return {"status": "error", "reason": foreign}
@@ -82,8 +84,23 @@ def case_of(fields: Mapping[str, Any]) -> Case:
     return Case.model_validate({**own, "settings": settings} if settings else own)
 
 
+def _described_otherwise(task: Task, metrics: Iterable[Mapping[str, Any]]) -> str | None:
+    """Say which metric this version has otherwise than the header of the run; None: all agree."""
+    described = {metric["name"]: metric for metric in metrics}
+    for metric in task.metrics:
+        if (expected := described.get(metric.name)) and expected != asdict(metric):
+            return (
+                f"the metric '{metric.name}' is described otherwise in this version "
+                f"({metric.unit or 'no unit'}, better {metric.better}); call the new one "
+                "otherwise"
+            )
+    return None
+
+
 def _context(case: Case, task: Task, job: dict[str, Any], send: Send) -> Context:
-    settings = task.settings and task.settings.model_validate(dict(case.settings or ()))
+    settings = task.settings and task.settings.model_validate(
+        dict(case.settings or ()), by_name=True
+    )
     return Context(
         round=job.get("round", 0),
         seed=case.seed or 0,

@@ -43,15 +43,21 @@ class Frontier:
             work = self._predict(case).call_s or tokens_of(case)
             heap = self._heap_of[case] = self._behind.setdefault(family_of(case), [])
             heapq.heappush(heap, (work, place, case))
+        self._count = len(order)
+        # the first of each heap; what has changed since is passed over when it comes up
+        self._firsts: list[tuple[tuple[float, float], int, Case]] = []
         for heap in self._behind.values():
             self._free(heap)
 
     def __len__(self) -> int:
-        return len(self._ready) + sum(map(len, self._behind.values()))
+        return self._count
 
     def _free(self, heap: Heap) -> None:
         while heap and _grounded(self._predict(heap[0][2])):
             self._ready.append(heapq.heappop(heap)[2])
+        if heap:
+            _, place, case = heap[0]
+            heapq.heappush(self._firsts, (cost(case, self._predict(case)), place, case))
 
     def advance(self, case: Case) -> None:
         """Make ready what rests on a case that was measured."""
@@ -61,6 +67,7 @@ class Frontier:
         """Take a ready case at random, None where none is."""
         if not self._ready:
             return None
+        self._count -= 1
         at = self._chance.randrange(len(self._ready))
         self._ready[at], self._ready[-1] = self._ready[-1], self._ready[at]
         return self._ready.pop()
@@ -71,10 +78,22 @@ class Frontier:
         None where of each kind one is being measured.
         """
         busy = {id(self._heap_of[case]) for case in in_flight}
-        heaps = [heap for heap in self._behind.values() if heap and id(heap) not in busy]
-        if not heaps:
-            return None
-        return heapq.heappop(min(heaps, key=lambda h: cost(h[0][2], self._predict(h[0][2]))))[2]
+        put_back, found = [], None
+        while self._firsts and found is None:
+            entry = heapq.heappop(self._firsts)
+            predicted, _, case = entry
+            heap = self._heap_of[case]
+            if not heap or heap[0][2] is not case or predicted != cost(case, self._predict(case)):
+                continue
+            if id(heap) in busy:
+                put_back.append(entry)
+                continue
+            found = heapq.heappop(heap)[2]
+            self._count -= 1
+            self._free(heap)
+        for entry in put_back:
+            heapq.heappush(self._firsts, entry)
+        return found
 
 
 def _grounded(prediction: Prediction) -> bool:

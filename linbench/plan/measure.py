@@ -1,12 +1,17 @@
 """The loop of every sweep: ask the schedule, have a pool measure, tell the schedule."""
 
+import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from linbench.plan.schedule import Lost, Schedule, Slot, Visit
 from linbench.run.case import Case
 from linbench.run.record import Record
+
+_TURN_S = 0.1
+"""How long one of several pools that measure is waited for before the next is."""
 
 
 class Pool(Protocol):
@@ -29,50 +34,79 @@ Keep = Callable[[int, Record], None]
 Watch = Callable[[Visit], None]
 
 
+@dataclass
+class _Begun:
+    """A visit under way: the versions yet to be measured, and what those before them gave."""
+
+    visit: Visit
+    to_do: list[int]
+    found: dict[int, Record | Lost] = field(default_factory=dict)
+
+
 def run(
-    schedule: Schedule, pool: Pool, keep: Callable[[Record], None], watch: Watch = lambda _: None
-) -> None:
-    """Measure a schedule to its end.
-
-    `watch` is told each visit before it begins; `keep` takes each record as soon as it is there,
-    in the end those of cases never visited.
-    """
-    while True:
-        while visit := schedule.ask(pool.slots()):
-            watch(visit)
-            pool.submit(visit.slot, visit.case, visit.round)
-        if not schedule.in_flight:
-            break
-        if (result := pool.next()) is None:
-            continue
-        failed = schedule.tell(result)
-        if record := result if isinstance(result, Record) else failed:
-            keep(record)
-    for record in schedule.skipped():
-        keep(record)
-
-
-def run_side_by_side(
     schedule: Schedule, pools: Sequence[Pool], keep: Keep, watch: Watch = lambda _: None
 ) -> None:
-    """Measure several versions of everything, each with a pool of one place of its own.
+    """Measure a schedule to its end: one version of everything, or several beside each other.
 
-    In each visit every version is measured, one right after the other and in random order, so that
-    whatever slows the machine down slows all of them: ratios are taken within rounds. `keep` takes
-    the number of a version and its record.
+    Each version has a pool of its own, with places of the same names. In each visit every version
+    is measured, one right after the other and in random order, so that whatever slows the machine
+    down slows all of them: ratios are taken within rounds.
+
+    Args:
+        schedule: What to measure.
+        pools: A pool for each version.
+        keep: Takes the number of a version and its record as soon as the visit is over, in the end
+            those of cases never visited.
+        watch: Is told each visit before it begins.
     """
     chance = random.Random(0)  # noqa: S311 (an order, not a secret)
-    while visit := schedule.ask(pools[0].slots()):
-        watch(visit)
-        found: dict[int, Record] = {}
-        for version in chance.sample(range(len(pools)), len(pools)):
-            record = measure(pools[version], visit.case, visit.round)
+    under_way: dict[tuple[Case, int], _Begun] = {}
+    while True:
+        while visit := schedule.ask(_free_in_all(pools)):
+            watch(visit)
+            begun = _Begun(visit, chance.sample(range(len(pools)), len(pools)))
+            under_way[visit.case, visit.round] = begun
+            _submit_next(pools, begun)
+        if not under_way:
+            break
+        version, result = _next(pools, {begun.to_do[0] for begun in under_way.values()})
+        begun = under_way[result.case, result.round]
+        begun.to_do.remove(version)
+        begun.found[version] = result
+        if begun.to_do:
+            _submit_next(pools, begun)
+            continue
+        del under_way[result.case, result.round]
+        results = [begun.found[version] for version in range(len(pools))]
+        failed = schedule.tell(*results)
+        records = [one for one in results if isinstance(one, Record)]
+        if len(records) < len(pools):  # it was lost, and is measured again or failed for good
+            records = [failed] * len(pools) if failed else []
+        for version, record in enumerate(records):
             keep(version, record)
-            found[version] = record
-        schedule.tell(*(found[version] for version in range(len(pools))))
-    for record in schedule.skipped():
+    for skipped in schedule.skipped():
         for version in range(len(pools)):
-            keep(version, record)
+            keep(version, skipped)
+
+
+def _free_in_all(pools: Sequence[Pool]) -> list[Slot]:
+    """Return the places that are free in every pool, as the first has them."""
+    others = [{slot.id for slot in pool.slots()} for pool in pools[1:]]
+    return [slot for slot in pools[0].slots() if all(slot.id in ids for ids in others)]
+
+
+def _submit_next(pools: Sequence[Pool], begun: _Begun) -> None:
+    visit = begun.visit
+    pools[begun.to_do[0]].submit(visit.slot, visit.case, visit.round)
+
+
+def _next(pools: Sequence[Pool], busy: Collection[int]) -> tuple[int, Record | Lost]:
+    """Wait for one of the pools that measure to give a result."""
+    timeout_s = None if len(busy) == 1 else _TURN_S
+    for version in itertools.cycle(sorted(busy)):
+        if (result := pools[version].next(timeout_s)) is not None:
+            return version, result
+    raise AssertionError  # a cycle does not end
 
 
 def measure(pool: Pool, case: Case, round_: int) -> Record:

@@ -342,7 +342,7 @@ class Schedule:
     ) -> Generator[tuple[Case, int], None, int]:
         """Visit those of some cases that fit by now, the cheapest first; return how many."""
         visited = 0
-        for case, _ in self._cheapest_first(cases):
+        for case, _ in self._cheapest_first(cases if self.left_s > 0 else ()):
             prediction = self.predictor.predict(case)
             if self._unfit(prediction) is None and fits(case, prediction):
                 visited += 1

@@ -25,9 +25,19 @@ from linbench.attention.config import ORDERS, PROJECTIONS, SHARINGS
 from linbench.errors import LinbenchError, UsageError, did_you_mean
 from linbench.plugins import source_of
 from linbench.run.case import DEFAULT_TASK, Case, Mode, Scope
-from linbench.run.metrics import Metric
+from linbench.run.metrics import KNOWN, Metric
 from linbench.run.shape import config_of
 from linbench.tasks import Task
+
+RESERVED = frozenset((
+    "against", "anchor", "assert", "baseline", "dry_run", "force", "grid", "help", "inconclusive",
+    "json", "junit", "max", "max_memory", "max_slowdown", "maximum", "metric", "name", "out",
+    "results", "resume", "settings", "subject", "suite", "summary",
+))  # fmt: skip
+"""Parameters of the verbs that measure, which no setting of a task may be called."""
+
+COUNTS = frozenset(("exponent", "operations", "weights"))
+"""What the gate judges besides the metrics of tasks."""
 
 GRID = "Grid"
 HOW = "How to measure"
@@ -197,7 +207,7 @@ class Suite(BaseModel):
         try:
             return model.model_validate(own)
         except ValidationError as error:
-            raise UsageError(_first_error(error)) from None
+            raise UsageError(_first_error(error, name)) from None
 
 
 def keys_of(model: type[BaseModel]) -> dict[str, str]:
@@ -221,13 +231,18 @@ def read(settings: Mapping[str, Any]) -> Suite:
     return suite
 
 
-def _first_error(error: ValidationError) -> str:
+def _first_error(error: ValidationError, task: str = "") -> str:
     first = error.errors()[0]
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, LinbenchError):
         return str(cause)
+    said = first["msg"][:1].lower() + first["msg"][1:]
+    if not first["loc"]:  # of the settings as a whole
+        return f"settings of --task {task} are not valid: {said}"
     flag = "--" + str(first["loc"][0]).replace("_", "-")
-    return f"{flag} '{first['input']}': {first['msg'].lower()}"
+    if first["type"] == "missing":
+        return f"{flag} is required by task {task}; give it"
+    return f"{flag} '{first['input']}' is not valid: {said}"
 
 
 def _check(suite: Suite) -> None:
@@ -252,7 +267,29 @@ def _check(suite: Suite) -> None:
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"--impl names '{name}' twice; give each plug-in a name of its own")
+    _check_metrics(suite)
     _check_settings(suite)
+
+
+def _check_metrics(suite: Suite) -> None:
+    """Refuse metrics that share a name and are not the same."""
+    seen = {name: ("linbench", metric) for name, metric in KNOWN.items()}
+    for name, task in suite.tasks.items():
+        own = [metric.name for metric in task.metrics]
+        if taken := COUNTS & set(own):
+            raise UsageError(
+                f"--task: {name} gives a metric '{min(taken)}', which reports use for what they "
+                "count themselves; rename it"
+            )
+        for metric in task.metrics:
+            if own.count(metric.name) > 1:
+                raise UsageError(f"--task: {name} gives metric '{metric.name}' twice; rename one")
+            other, same = seen.setdefault(metric.name, (name, metric))
+            if metric != same:
+                raise UsageError(
+                    f"--task: metric '{metric.name}' is described differently by {other} and "
+                    f"{name}; rename one"
+                )
 
 
 def _check_settings(suite: Suite) -> None:
@@ -260,6 +297,7 @@ def _check_settings(suite: Suite) -> None:
     asked: dict[str, str] = {}
     for name, task in suite.tasks.items():
         if task.settings:
+            _check_names(name, keys_of(task.settings))
             suite.settings_of(name)
             asked |= keys_of(task.settings)
     for key in (key for key in suite.settings if key not in asked):
@@ -275,6 +313,16 @@ def _check_settings(suite: Suite) -> None:
             f"setting '{key}' is unknown, expected one of {', '.join(known)}"
             f"{did_you_mean(key, known)}"
         )
+
+
+def _check_names(task: str, keys: Mapping[str, str]) -> None:
+    """Refuse settings of a task that could not be flags: others have their names."""
+    for key, field in keys.items():
+        if key in RESERVED or key in Suite.model_fields or field in Case.model_fields:
+            raise UsageError(
+                f"--task '{task}' has a setting '{key}', which linbench itself has; "
+                f"call it {task}_{key}, say"
+            )
 
 
 def check_plugins(suite: Suite) -> None:
@@ -308,6 +356,15 @@ def load(suite: str, overrides: Mapping[str, Any]) -> Suite:
     return read({"name": path.stem, **settings, **overrides})
 
 
+def tasks_in(suite: str) -> list[str]:
+    """Return the plug-ins among the tasks of a suite file; none where there is no such file."""
+    try:
+        asked = tomllib.loads(_find(suite).read_text(encoding="utf-8")).get("task", "")
+    except (ValueError, OSError):
+        return []
+    return [spec.strip() for spec in _text(asked).split(",") if "=" in spec]
+
+
 def _find(suite: str) -> Path:
     places = [Path(suite)] if suite.endswith(".toml") else []
     places += [folder / f"{suite}.toml" for folder in folders()]
@@ -315,6 +372,11 @@ def _find(suite: str) -> Path:
         if path.is_file():
             return path
     names = [path.stem for path in files()]
+    if suite.endswith(".toml"):
+        raise UsageError(
+            f"no file '{suite}', expected a suite; correct the path, or name one of "
+            f"{', '.join(names)}"
+        )
     raise UsageError(
         f"no suite '{suite}', expected a .toml file or one of {', '.join(names)}"
         f"{did_you_mean(suite, names)}"
@@ -377,7 +439,7 @@ def expand(suite: Suite, device: str) -> tuple[list[Case], dict[str, str]]:
         for point in _grid(suite, entry, device):
             name = point.impl
             task = suite.tasks[point.task]
-            for case in task.expand(point, settings[point.task]):
+            for case in _expanded(task, point, settings[point.task]):
                 if (case.batch, case.tokens) == (point.batch, point.tokens):
                     own_batch.add(case.task)
                 if reason := _impossible(case):
@@ -394,6 +456,17 @@ def expand(suite: Suite, device: str) -> tuple[list[Case], dict[str, str]]:
             f"{flag} means nothing to --task {','.join(suite.task)}, which finds the batch; drop it"
         )
     return list(cases), left_out
+
+
+def _expanded(task: Task, point: Case, settings: BaseModel | None) -> list[Case]:
+    try:
+        return list(task.expand(point, settings))
+    except LinbenchError:
+        raise
+    except Exception as error:
+        raise UsageError(
+            f"task {point.task}: its expand raised {type(error).__name__}: {error}; expected cases"
+        ) from error
 
 
 def _grid(suite: Suite, entry: str, device: str) -> Iterator[Case]:

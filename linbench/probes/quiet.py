@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 
+from linbench import words
 from linbench.probes import machine, nvml
 
 
@@ -47,9 +48,11 @@ def turbo(cpu: Path) -> Finding:
 
 def load() -> Finding:
     """Look at what other programs use of the processor."""
-    busy = machine.busy(1.0)
-    if busy:
-        return Finding("load", busy.partition(";")[0], False, "end them, or wait")
+    cores = os.cpu_count() or 1
+    used = psutil.cpu_percent(1.0) / 100 * cores
+    if used >= machine.BUSY_CORES:
+        found = f"other programs use {used:.1f} of {words.plural(cores, 'core')}"
+        return Finding("load", found, False, "end them, or wait")
     averages = ", ".join(f"{average:.2f}" for average in os.getloadavg())
     return Finding("load", f"idle now (load averages {averages})", well=True)
 
@@ -79,10 +82,10 @@ def throttling(cpu: Path) -> Finding:
 
 def memory() -> Finding:
     """Look at free memory and at swap, in whose presence nothing can be timed."""
-    free = machine.available_bytes() / 2**30
-    used = psutil.swap_memory().used / 2**30
-    well = used < 0.1
-    found = f"{free:.1f} GiB free, {used:.1f} GiB swapped out"
+    swapped = psutil.swap_memory().used
+    well = swapped < 0.1 * 2**30
+    free, used = (words.quantity(size, "byte") for size in (machine.available_bytes(), swapped))
+    found = f"{free} free, {used} swapped out"
     return Finding("memory", found, well, None if well else "free memory; sudo swapoff -a")
 
 

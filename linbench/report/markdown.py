@@ -1,5 +1,6 @@
 """Render a report as Markdown with its figures beside it."""
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -18,20 +19,25 @@ def write(report: Report, folder: Path) -> Path:
 
 def markdown(report: Report) -> str:
     """Return the text of a report; figures are linked as `NAME.png`."""
-    blocks = [f"# {report.title}", "## Summary", "\n".join(_bullets(report.summary))]
+    blocks = [f"# {_plain(report.title)}", "## Summary", "\n".join(_bullets(report.summary))]
     for section in report.sections:
         blocks += _section(section)
     return "\n\n".join(blocks) + "\n"
 
 
+def _plain(text: str) -> str:
+    """Return a text on one line and without tags: names in it may be anybody's."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(text.split("\n")))
+
+
 def _bullets(sentences: Iterable[Sentence]) -> Iterator[str]:
     for sentence in sentences:
-        yield f"- {sentence.text}"
-        yield from (f"  - {item}" for item in sentence.under)
+        yield f"- {_plain(sentence.text)}"
+        yield from (f"  - {_plain(item)}" for item in sentence.under)
 
 
 def _section(section: Section) -> list[str]:
-    blocks = [f"## {section.title}", *section.sentences]
+    blocks = [f"## {_plain(section.title)}", *map(_plain, section.sentences)]
     for figure in section.figures:
         blocks += _figure(figure)
     for table in section.tables:
@@ -46,7 +52,11 @@ def _figure(figure: Figure) -> list[str]:
     lines = dict.fromkeys(line.label for plot in plots for line in plot.lines)
     alt = f"{'; '.join(plot.title for plot in plots)}: {', '.join(lines)}"
     alt = alt.replace("[", "(").replace("]", ")")
-    return [f"### {figure.title}", f"![{alt}]({figure.name}.png)", figure.caption]
+    return [
+        f"### {_plain(figure.title)}",
+        f"![{_plain(alt)}]({figure.name}.png)",
+        _plain(figure.caption),
+    ]
 
 
 def markdown_table(table: Table) -> list[str]:
@@ -55,9 +65,9 @@ def markdown_table(table: Table) -> list[str]:
     text = "\n".join([head, f"|{' --- |' * len(table.columns)}", *body])
     note = [table.note] if table.note else []
     if not table.folded:
-        return [f"### {table.title}", *note, text]
+        return [f"### {_plain(table.title)}", *note, text]
     # a blank line after the summary, or GitHub does not read the table as Markdown
-    title = f"<details>\n<summary><b>{table.title}</b></summary>"
+    title = f"<details>\n<summary><b>{_plain(table.title)}</b></summary>"
     return [title, *note, text, "</details>"]
 
 

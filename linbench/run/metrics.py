@@ -6,6 +6,9 @@ from typing import Literal
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
+_OF_MACHINES = {"s", "ms", "us", "µs", "ns", "min", "h", "J", "mJ", "kJ", "Wh", "kWh", "W"}
+"""Units of time, energy and power."""
+
 
 @dataclass(frozen=True, config=ConfigDict(use_attribute_docstrings=True))
 class Metric:
@@ -30,7 +33,7 @@ class Metric:
     @property
     def machine_bound(self) -> bool:
         """Whether it tells of the machine as much as of the code: what a clock or a meter gives."""
-        measured = self.unit in ("s", "J") or self.unit.endswith("/s")
+        measured = self.unit in _OF_MACHINES or self.unit.endswith("/s")
         return measured and self.noise == "rounds"
 
 

@@ -73,11 +73,11 @@ def read(path: Path) -> tuple[Header, list[Record]]:
 def read_lines(path: Path, content: bytes) -> tuple[Header, list[Record]]:
     """Read the content of a run file; `path` is for messages. Raises as `read` does."""
     *lines, torn = content.split(b"\n")
-    if torn:
-        warnings.warn(f"{path}: the last line is torn (a killed writer); dropped", stacklevel=2)
     if not lines:
         raise RunFileError(f"'{path}' holds no complete line, expected a run header; sweep again")
     header = _parse(path, 1, lines[0], Header, SCHEMA)
+    if torn:
+        warnings.warn(f"{path}: the last line is torn (a killed writer); dropped", stacklevel=2)
     schema = header.schema_
     header = header.model_copy(update={"schema_": SCHEMA})
     records: list[Record] = []
@@ -103,6 +103,11 @@ def _parse(path: Path, number: int, line: bytes, kind: type[Line], schema: int) 
     try:
         entry = json.loads(line.decode(), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
+        if kind is Header:
+            raise RunFileError(
+                f"'{path}' is not a run file, line 1 is not JSON; "
+                "is this a file that 'linbench sweep' wrote?"
+            ) from None
         raise RunFileError(
             f"{path} line {number} is not JSON ({error}); restore the file or delete that line"
         ) from None

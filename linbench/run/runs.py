@@ -279,9 +279,12 @@ def series_of(run: Run, metric: str) -> list[Series]:
     found: dict[Case, dict[tuple[int, int], Reading]] = defaultdict(dict)
     checked: dict[Case, set[str | None]] = defaultdict(set)
     keys: dict[str, Case] = {}
+    unknown = _without_logs(run, described)
     for record in drop_incorrect(run.records):
         reading = _reading(record, described)
         if reading is None:
+            continue
+        if record.case_id in unknown:
             continue
         key = keys.get(record.case_id) or record.case.key("seq", "seed")
         keys[record.case_id] = key
@@ -326,6 +329,14 @@ def _reading(record: Record, metric: Metric) -> Reading | None:
         return None
     samples, source = record.samples(metric.name), record.metrics[metric.name].source
     return Reading(record.case.seq or 0, record.round, float(value), len(samples), source)
+
+
+def _without_logs(run: Run, metric: Metric) -> set[str]:
+    """Return the cases with a round that has no logarithm: the others alone would flatter them."""
+    if metric.scale == "linear":
+        return set()
+    values = ((r.case_id, r.value(metric.name)) for r in run.records if r.status == "ok")
+    return {case_id for case_id, value in values if value is not None and value <= 0}
 
 
 def drop_incorrect(records: Iterable[Record]) -> list[Record]:

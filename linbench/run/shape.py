@@ -35,12 +35,20 @@ def shape_of(case: Case) -> Shape:
     """
     impl, n, d_model, heads = case.impl, case.seq, case.d_model, case.heads
     batch, dtype, device = case.batch, case.dtype, case.device
-    if impl is None or n is None or d_model is None or heads is None or batch is None:
+    if (
+        impl is None
+        or n is None
+        or d_model is None
+        or heads is None
+        or batch is None
+        or dtype is None
+        or device is None
+    ):
         raise UsageError(
-            f"the shape of '{case.label}' is not known, expected n, d_model, heads and batch; "
-            "measure it with 'linbench sweep'"
+            f"the shape of '{case.label}' is not known, expected n, d_model, heads, batch, dtype "
+            "and device; measure it with 'linbench sweep'"
         )
-    return Shape(impl, n, d_model, heads, batch, dtype or "float32", device or "cpu")
+    return Shape(impl, n, d_model, heads, batch, dtype, device)
 
 
 def config_of(case: Case) -> AttentionConfig:

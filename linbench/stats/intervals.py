@@ -188,7 +188,8 @@ def difference(first: Mapping[int, float], second: Mapping[int, float]) -> Inter
     """Return how far the second group of log values lies above the first.
 
     Rounds are compared within themselves where at least three hold both groups; otherwise the
-    groups count as independent of each other.
+    groups count as independent of each other. A group of one round has no noise of its own and
+    is taken to scatter as the other does.
 
     Args:
         first: Log value by round of one group.

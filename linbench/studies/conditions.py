@@ -17,8 +17,15 @@ _SHOWN = 3  # cases beside a warning
 
 
 def summary(runs: Runs) -> list[Sentence]:
-    """Say of each run what it measured, and where."""
-    return [Sentence(_measured(run)) for run in runs.runs]
+    """Say of each run what it measured, where, and with which warning it began."""
+    said = ((_measured(run), _warned(run.header)) for run in runs.runs)
+    return [Sentence(text) for own in said for text in own if text]
+
+
+def _warned(header: Header) -> str | None:
+    """Say what was wrong with the machine when a run began, if anything."""
+    said = "; ".join(header.warnings)
+    return f"Run `{header.run_id}` began with a warning: {said}." if said else None
 
 
 def sections(runs: Runs) -> list[Section]:
@@ -45,7 +52,7 @@ def _measured(run: Run) -> str:
         return f"Run `{run.run_id}` measured none of its {cases}."
     sizes = [record.case.seq for record in ok if record.case.seq]
     impls = words.listed(dict.fromkeys(record.case.impl for record in ok))
-    span = f" from n = {min(sizes)} to {max(sizes)}" if sizes else ""
+    span = f" {'from' if len(set(sizes)) > 1 else 'at'} n = {words.span(sizes)}" if sizes else ""
     where = header.measured_on or "an unnamed machine"
     if where == header.machine.cpu and header.machine.cores:
         where += f" ({header.machine.cores} cores)"

@@ -168,10 +168,21 @@ def crossing(found: Sequence[Ratio]) -> tuple[Interval | None, Status, str]:
     value = _falls_through(sizes, [ratio.value.value for ratio in found])
     low = _falls_through(sizes, [ratio.value.low or _TINY for ratio in found])
     high = _falls_through(sizes, [ratio.value.high or _TINY for ratio in found])
-    if value is None:  # below 1 everywhere, but not surely so at the smallest n
-        reason = f"{starts} at the smallest n = {first.n} holds 1"
-        return None, "inconclusive", f"{reason}; measure smaller n or more rounds"
+    if value is None:  # below 1 everywhere, but not surely so
+        return None, "inconclusive", _unsure(found)
     return Interval(value, low, high), "crossed", f"{ends} at n = {last.n}"
+
+
+def _unsure(found: Sequence[Ratio]) -> str:
+    """Name the n at which a ratio below 1 may yet be 1, and what to measure."""
+    unsure = [ratio for ratio in found if not ratio.value.below(1.0)]
+    first = unsure[0]
+    reason = f"ratio {words.ratio(first.value)} at n = {first.n} holds 1"
+    if others := [ratio.n for ratio in unsure[1:]]:
+        reason += f", as {'do those' if len(others) > 1 else 'does that'} at n = "
+        reason += words.listed(others)
+    smaller = "smaller n or " if first is found[0] else ""
+    return f"{reason}; measure {smaller}more rounds"
 
 
 def _falls_through(sizes: Sequence[int], values: Sequence[float]) -> float | None:

@@ -5,6 +5,7 @@ entry points of the group `linbench.tasks`. Nothing but a task's `run` imports t
 """
 
 import importlib.metadata
+import math
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -135,7 +136,15 @@ class Known:
 def _with_settings(case: Case, settings: BaseModel | None) -> Iterable[Case]:
     if settings is None:
         return (case,)
-    return (case.model_copy(update={"settings": tuple(sorted(settings.model_dump().items()))}),)
+    own = settings.model_dump(mode="json")
+    for name, value in own.items():
+        finite = not isinstance(value, float) or math.isfinite(value)
+        if not finite or not isinstance(value, bool | int | float | str | None):
+            raise UsageError(
+                f"task {case.task}: its setting '{name}' is {value!r}, expected a finite number, "
+                "a text, a switch or null; write what is longer as a text"
+            )
+    return (case.model_copy(update={"settings": tuple(sorted(own.items()))}),)
 
 
 class Rounds(Protocol):

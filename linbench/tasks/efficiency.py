@@ -7,6 +7,7 @@ import statistics
 import time
 from typing import TYPE_CHECKING, Any
 
+from linbench import words
 from linbench.run.record import Counts
 from linbench.run.shape import costs_of
 from linbench.tasks import ENERGY, MEMORY, TIME, Context, Measurement, Outcome, Task
@@ -151,8 +152,8 @@ def memory_warnings(sources: dict[str, Any]) -> list[str]:
         return []
     if abs(allocated - resident) <= 0.1 * allocated + 4 * MIB:
         return []
-    said = f"framework {allocated / MIB:.1f} MiB, resident set {resident / MIB:.1f} MiB"
-    return [f"memory sources disagree: {said}"]
+    own, whole = (words.quantity(size, "byte") for size in (allocated, resident))
+    return [f"memory sources disagree: framework {own}, resident set {whole}"]
 
 
 def outlier_warnings(seconds: list[float]) -> list[str]:

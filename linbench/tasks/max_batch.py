@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from linbench import ranges
+from linbench import ranges, words
 from linbench.run.shape import costs_of
 from linbench.tasks import Context, Measurement, Metric, Outcome, Task
 from linbench.tasks.support import predicting
@@ -69,9 +69,8 @@ def run(case: Case, context: Context) -> Outcome:
     limit_bytes, warnings = limit_of(case), []
     on_gpu = case.device == "cuda"
     if on_gpu and (free := torch.cuda.mem_get_info()[0]) < limit_bytes:
-        said = (
-            f"{free / 2**30:.2f} GiB of the GPU are free, {limit_bytes / 2**30:.2f} are the limit"
-        )
+        there, limit = (words.quantity(size, "byte") for size in (free, limit_bytes))
+        said = f"{there} of the GPU are free, {limit} are the limit"
         if free < ENOUGH * limit_bytes:
             return Outcome(status="skipped", reason=f"{said}; lower --memory-limit")
         warnings, limit_bytes = [f"{said}: what is free was taken for the limit"], free

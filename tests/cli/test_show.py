@@ -1,6 +1,7 @@
 """`show`, `list` and the tables that a sweep ends with: what was measured, and why not the rest."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import synthetic
 from typer.testing import CliRunner
 
 from linbench.cli import app, tables
+from linbench.errors import RunFileError
 from linbench.run.case import Case
 from linbench.run.journal import Journal
 from linbench.run.metrics import Measurement, Metric
@@ -139,6 +141,39 @@ def test_a_dry_run_says_what_it_would_take(capsys):
     assert [case["skipped"] for case in said["cases"]] == [None, "too long"]
     assert said["cases"][1]["predicted_memory_bytes"] is None
     assert said["left_out"] == {"x": "y"}
+
+
+def test_warnings_of_the_machine_are_shown(tmp_path):
+    """What the header says was wrong when the run began."""
+    head = synthetic.header("r").model_copy(update={"warnings": ["other programs use 2 cores"]})
+    path = synthetic.write(tmp_path / "r.jsonl", [synthetic.failed("oom", "none", 2048)], head)
+    assert "warning: other programs use 2 cores" in show("show", path)
+
+
+def test_cases_that_differ_in_a_setting_are_told_apart(tmp_path):
+    """By a column for it, and where a reason is given; what is the same has none."""
+    cases = [Case(impl="sdpa", seq=64, settings={"spread": x, "shots": 5}) for x in (2, 4, 8)]
+    records = [synthetic.ok(case, 0, [0.1], 2**20) for case in cases[:2]]
+    records += [
+        Record(case_id=case.id, case=case, round=1, status="error", reason="no")
+        for case in cases[1:]
+    ]
+    text = show("show", write(tmp_path, records))
+    assert row(text, "implementation")[:3] == ["implementation", "spread", "n"]
+    assert [row(text, "sdpa", spread)[2] for spread in "248"] == ["64"] * 3
+    assert "sdpa n=64 layer spread=4, sdpa n=64 layer spread=8: " in text
+
+
+def test_what_is_no_run_file_is_one_error(tmp_path):
+    """A picture, say: neither torn nor to be restored."""
+    path = tmp_path / "x.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        done = CliRunner().invoke(app, ["show", str(path)])
+    assert isinstance(done.exception, RunFileError)
+    assert "is not a run file" in str(done.exception)
+    assert "is this a file that 'linbench sweep' wrote?" in str(done.exception)
 
 
 def test_json_has_all_of_a_run(tmp_path):

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema
 import psutil
 import pytest
 
+from linbench.cli.progress import Progress
 from linbench.record import load
 from linbench.run.record import read
 
@@ -179,12 +181,16 @@ def test_a_budget_too_small_is_one_line_for_each_cause(tmp_path):
         (["--dtype", "float12"], "--dtype 'float12' is unknown"),
         (["--device", "cuda"], "--device cuda is not there"),
         (["nosuchsuite"], "no suite 'nosuchsuite'"),
+        (["gone.toml"], "no file 'gone.toml'"),
+        (["--case-timeout", "0s"], "--case-timeout '0s' must be positive"),
         (["--budget", "soon"], "not a duration"),
         (["--rounds", "0"], "--rounds 0"),
-        (["--rounds", "many"], "--rounds 'many': input should be a valid integer"),
+        (["--rounds", "many"], "--rounds 'many' is not valid: input should be a valid integer"),
         (["--name", "a/b"], "cannot be a file name"),
         (["--out", "/proc/nothing"], "choose another folder with --out"),
         (["--resume", "nothing"], "no run 'nothing'"),
+        (["--resume", "nothing", "--dry-run"], "--resume goes on with the run's own grid"),
+        (["--resume", "nothing", "--name", "foo"], "--resume goes on with the run's own grid"),
         (["--impl", "a=gone.py:build"], "'gone.py' was not found"),
         (["--name", "a" * 300], "cannot be a file name"),
         (["--task", "eficiency"], "did you mean 'efficiency'?"),
@@ -202,6 +208,27 @@ def test_bad_input_is_one_line_exit_2_and_nothing_written(tmp_path, words, says)
     assert says in lines[0]
     assert done.stdout == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_says_what_cannot_run_here(tmp_path):
+    """As the sweep itself would."""
+    words = ("--impl", "sdpa,xformers", "--seq", "64", "--device", "cpu", "--dry-run", "--json")
+    cases = json.loads(linbench("sweep", *words, cwd=tmp_path).stdout)["cases"]
+    assert {one["case"]["impl"]: one["skipped"] for one in cases} == {
+        "sdpa": None,
+        "xformers": "xformers runs on CUDA only, not on cpu",
+    }
+
+
+def test_no_round_is_said_to_be_above_the_maximum(capsys):
+    """Cases that were begun late have rounds after everybody's last."""
+    plan = SimpleNamespace(rounds=3)
+    schedule = SimpleNamespace(plan=plan, remaining_s=1.0, spent_s=1.0)
+    progress = Progress(schedule, quiet=False)
+    for number in (2, 3, 4):
+        progress.visiting(SimpleNamespace(round=number, case=None))
+    said = [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()]
+    assert said == ["round 3 of at most 3", "last rounds"]
 
 
 def test_a_failing_plugin_is_exit_1_and_the_rest_is_measured(tmp_path):

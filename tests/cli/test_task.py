@@ -135,7 +135,7 @@ def test_its_settings_are_flags(swept):
     (case,) = json.loads(joined.stdout)["cases"]
     assert case["case"]["settings"] == {"shots": 9}
     said = linbench("sweep", *task, "--shots", "many", cwd=swept, code=2).stderr
-    assert said.startswith("linbench: --shots 'many': input should be a valid integer")
+    assert said.startswith("linbench: --shots 'many' is not valid: input should be a valid integer")
     assert len(said.splitlines()) == 1
 
 
@@ -144,12 +144,25 @@ def test_it_stands_in_a_suite_file(swept):
     (swept / "mine.toml").write_text(
         'task = "accuracy=accuracy.py:TASK"\nshots = 3\nimpl = "sdpa"\nseq = 64\nrounds = 2\n'
     )
+    dry = linbench("sweep", "mine.toml", "--shots", "4", "--dry-run", "--json", cwd=swept)
+    assert json.loads(dry.stdout)["cases"][0]["case"]["settings"] == {"shots": 4}
     linbench("sweep", "mine.toml", "--name", "m", cwd=swept)
     path = swept / "results" / "m.jsonl"
     kept = path.read_text().splitlines(keepends=True)
     path.write_text("".join(kept[:-1]))
     linbench("sweep", "--resume", "m", cwd=swept)
     assert [(r.round, r.case.setting("shots")) for r in read(path)[1]] == [(0, 3), (1, 3)]
+
+
+@pytest.mark.parametrize("name", ["out", "force", "seq", "suite", "name", "help"])
+def test_a_setting_cannot_take_the_name_of_a_flag(tmp_path, name):
+    """One line that says so, and help none the less."""
+    (tmp_path / "a.py").write_text(ACCURACY.replace("    shots:", f"    {name}:"))
+    task = ("--task", "a=a.py:TASK")
+    said = linbench("sweep", *task, "--seq", "64", cwd=tmp_path, code=2).stderr
+    assert said.startswith(f"linbench: --task 'a' has a setting '{name}', which is a flag")
+    assert len(said.splitlines()) == 1
+    assert "--case-timeout" in linbench("sweep", *task, "--help", cwd=tmp_path).stdout
 
 
 def test_it_is_shown_and_exported(swept):

@@ -8,7 +8,7 @@ import pytest
 import synthetic
 
 from linbench.plan.against import until_decided
-from linbench.plan.measure import run_side_by_side
+from linbench.plan.measure import run
 from linbench.plan.schedule import Plan, Schedule, Slot
 from linbench.run.case import Case
 from linbench.run.metrics import Measurement
@@ -28,15 +28,16 @@ class Version:
         self.factor, self.drift = factor or {}, drift or {}
         self.header, self.records = synthetic.header(name), []
         self.change = lambda record: record
+        self.visit = None
 
     def slots(self):
-        return (Slot(free_bytes=2**40),)
+        return () if self.visit else (Slot(free_bytes=2**40),)
 
     def submit(self, slot, case, round_):
         self.visit = case, round_
 
     def next(self, timeout_s=None):
-        case, round_ = self.visit
+        (case, round_), self.visit = self.visit, None
         if case.seq in self.fails:
             return Record(case_id=case.id, case=case, round=round_, status="error",
                           reason="raised", duration_s=0.1)  # fmt: skip
@@ -77,7 +78,7 @@ def gate(reference, candidate, *, rounds=32, budget_s=None, cases=CASES):
         cases_to_continue=until_decided(looks.looks, lambda: judged().undecided),
         sure_only=True, clock=clock,
     )  # fmt: skip
-    run_side_by_side(schedule, versions, lambda version, r: versions[version].records.append(r))
+    run(schedule, versions, lambda version, r: versions[version].records.append(r))
     return judged()
 
 

@@ -15,7 +15,7 @@ def test_each_record_is_kept_as_soon_as_it_is_there():
     def watch(visit):
         seen.append((visit.case, visit.round, len(machine.kept)))
 
-    measure.run(schedule, machine, machine.kept.append, watch)
+    measure.run(schedule, [machine], machine.keep, watch)
     assert [(case, round_) for case, round_, _ in seen] == machine.visits
     assert [kept for *_, kept in seen] == list(range(8))
 
@@ -29,7 +29,7 @@ def test_what_is_interrupted_leaves_what_was_kept():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        measure.run(machine.schedule(grid("sdpa")), machine, machine.kept.append, interrupt)
+        measure.run(machine.schedule(grid("sdpa")), [machine], machine.keep, interrupt)
     assert [record.status for record in machine.kept] == ["ok"] * 3
 
 
@@ -75,9 +75,35 @@ def test_versions_side_by_side_share_their_skipped_cases():
     kept = [], []
     pools = Machine(), Machine()
     schedule = pools[0].schedule(grid("vanilla", sizes=(512, 65536)), rounds=2, sure_only=True)
-    measure.run_side_by_side(schedule, pools, lambda version, record: kept[version].append(record))
+    measure.run(schedule, pools, lambda version, record: kept[version].append(record))
     for records in kept:
         assert [(r.case.seq, r.status) for r in records] == [
             (512, "ok"), (512, "ok"), (65536, "skipped"),
         ]  # fmt: skip
     assert kept[0][-1] == kept[1][-1]
+
+
+def test_versions_share_places_and_what_is_lost():
+    """Two places each: a visit that one version loses is measured again in both, and kept once."""
+    cases = grid("sdpa", "vanilla", sizes=(512, 1024))
+    kept = [], []
+    pools = Machine(places=2), Machine(places=2, lose=[(cases[0], 0)])
+    measure.run(
+        pools[0].schedule(cases, rounds=2, versions=2), pools, lambda v, r: kept[v].append(r)
+    )
+    for records in kept:
+        assert sorted((r.case.impl, r.case.seq, r.round) for r in records) == sorted(
+            (case.impl, case.seq, round_) for case in cases for round_ in (0, 1)
+        )
+        assert {r.status for r in records} == {"ok"}
+    assert pools[0].visits.count((cases[0], 0)) == pools[1].visits.count((cases[0], 0)) == 2
+
+
+def test_what_is_lost_twice_failed_in_every_version():
+    """One record each says so."""
+    (case,) = grid("sdpa", sizes=(512,))
+    kept = [], []
+    pools = Machine(), Machine(lose=[(case, 0), (case, 0)])
+    measure.run(pools[0].schedule([case], rounds=1), pools, lambda v, r: kept[v].append(r))
+    assert [[r.status for r in records] for records in kept] == [["error"], ["error"]]
+    assert "lost twice" in kept[1][0].reason

@@ -435,7 +435,7 @@ def test_a_case_goes_to_the_first_place_that_has_its_memory():
         machine.free = list(places)
         given = []
         schedule = machine.schedule(grid("vanilla", sizes=(512, 1024, 4096, 8192)), rounds=1)
-        measure.run(schedule, machine, machine.kept.append, given.append)
+        measure.run(schedule, [machine], machine.keep, given.append)
         assert {visit.slot for visit in given if visit.case.seq > 1024} == {large}
         assert {visit.slot for visit in given if visit.case.seq <= 1024} >= {places[0]}
         assert {record.status for record in machine.kept} == {"ok"}

@@ -1,11 +1,14 @@
 """Suites: from files and flags to cases."""
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
 from linbench import tasks
+from linbench.cli.gate import gate
+from linbench.cli.sweep import sweep
 from linbench.errors import UsageError
 from linbench.plan import suite
 
@@ -246,3 +249,63 @@ def test_a_suite_survives_the_run_file():
     ):
         read = suite.load(name, flags)
         assert suite.read(read.model_dump(mode="json")) == read
+
+
+ODD = """
+from pydantic import BaseModel
+from linbench.tasks import Metric, Task
+
+
+class Settings(BaseModel):
+    spread: int
+
+
+def task(*metrics, settings=None):
+    return Task(metrics, lambda case, context: {}, settings=settings)
+
+
+less = task(Metric("m"))
+same = task(Metric("m"))
+more = task(Metric("m", better="more"))
+twice = task(Metric("m"), Metric("m"))
+time = task(Metric("time", "s", better="more"))
+needy = task(Metric("m"), settings=Settings)
+"""
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """Make suites of the tasks above; they are unplugged afterwards."""
+    path = tmp_path / "odd.py"
+    path.write_text(ODD)
+    yield lambda *names: cases_of(
+        impl="sdpa", seq="64", task=[f"{name}={path}:{name}" for name in names]
+    )
+    tasks._plugged.clear()
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (("less", "more"), "metric 'm' is described differently by less and more; rename one"),
+        (("twice",), "twice gives metric 'm' twice"),
+        (("time",), "metric 'time' is described differently by linbench and time"),
+        (("needy",), "--spread is required by task needy"),
+    ],
+)
+def test_tasks_that_do_not_go_together(odd, names, says):
+    """Metrics of one name are one metric; what a task needs is named."""
+    with pytest.raises(UsageError, match=re.escape(says)):
+        odd(*names)
+
+
+def test_tasks_may_share_a_metric(odd):
+    """Where it is the same."""
+    assert [case.task for case in odd("less", "same")] == ["less", "same"]
+
+
+@pytest.mark.parametrize("verb", [sweep, gate])
+def test_names_of_a_verb_s_own_flags_are_reserved(verb):
+    """Else a task's setting of that name would break its command line."""
+    own = set(inspect.signature(verb).parameters)
+    assert {name.strip("_") for name in own} <= suite.RESERVED

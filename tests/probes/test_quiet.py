@@ -44,3 +44,13 @@ def test_a_well_kept_machine(cpu):
     assert quiet.governor(cpu).well
     assert quiet.turbo(cpu).well
     assert quiet.turbo(cpu).remedy is None
+
+
+@pytest.mark.parametrize(("percent", "well"), [(0.0, True), (50.0, False)])
+def test_load_says_how_many_cores_others_use(monkeypatch, percent, well):
+    """And nothing of what the warning of a run adds."""
+    monkeypatch.setattr(quiet.psutil, "cpu_percent", lambda _: percent)
+    monkeypatch.setattr(quiet.os, "cpu_count", lambda: 4)
+    found = quiet.load()
+    assert found.well is well
+    assert well or found.found == "other programs use 2.0 of 4 cores"

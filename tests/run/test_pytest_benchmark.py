@@ -174,7 +174,7 @@ def test_ids_are_the_same_in_every_run(project):
     (file,) = (project / ".benchmarks").rglob("0001_*.json")
     ids = [record.case_id for record in quietly(file)[1]]
     assert ids == [record.case_id for record in quietly(project / "with_data" / "1.json")[1]]
-    assert ids[0] == "test_sort.py::test_sort[n-sorted]-n100-ef45ec38"
+    assert ids[0] == "test_sort.py::test_sort[n-sorted]-n100-ab371034"
 
 
 def test_one_file_has_no_interval(project):

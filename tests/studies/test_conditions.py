@@ -5,11 +5,12 @@ import pytest
 import synthetic
 
 from linbench.report.content import Quantity
+from linbench.report.markdown import markdown
 from linbench.run.case import Case
 from linbench.run.metrics import Measurement, Metric
 from linbench.run.record import Check, Detail
 from linbench.run.runs import Run, Runs
-from linbench.studies import conditions
+from linbench.studies import conditions, report_of
 
 ACCURACY = Metric("accuracy", better="more", scale="linear")
 
@@ -175,3 +176,18 @@ def test_several_runs_have_sections_of_their_own():
         "Where it was measured (second)",
     ]
     assert len(conditions.summary(runs)) == 2
+
+
+def test_warnings_of_a_run_stand_beside_what_it_measured():
+    """Once per run, and of the runs that have any only."""
+    first, second = synthetic.header("first"), synthetic.header("second")
+    first = first.model_copy(update={"warnings": ["other programs use 2.0 of 2 cores"]})
+    runs = Runs(tuple(Run(head, tuple(sweep())) for head in (first, second)))
+    _, warned, _ = conditions.summary(runs)
+    assert warned.text == "Run `first` began with a warning: other programs use 2.0 of 2 cores."
+    assert markdown(report_of(runs)).count(warned.text) == 1
+
+
+def test_a_single_n_is_no_range():
+    """It is named once."""
+    assert "measured vanilla at n = 512 on " in sentence_of(sweep(sizes=(512,)))

@@ -7,8 +7,9 @@ import pytest
 import synthetic
 from synthetic import PLUGIN
 
-from linbench.run.metrics import MEMORY, Metric
-from linbench.studies.crossover import bases_of, crossover, ratios, ratios_to_best
+from linbench.run.metrics import MEMORY, TIME, Metric
+from linbench.stats.interval import Interval
+from linbench.studies.crossover import Ratio, bases_of, crossing, crossover, ratios, ratios_to_best
 
 BASE = PLUGIN.model_copy(update={"impl": "vanilla"})
 FUSED = PLUGIN.model_copy(update={"impl": "sdpa"})
@@ -158,3 +159,22 @@ def test_whatever_is_exact_is_a_baseline():
     assert (over_vanilla.name, over_vanilla.candidates) == ("vanilla", (own[1], fused))
     assert (over_best.best, over_best.candidates) == (True, (fused,))
     assert [basis.best for basis in bases_of([own[0], fused])] == [False]
+
+
+@pytest.mark.parametrize(
+    ("highs", "reason"),
+    [
+        ((1.2, 0.7, 0.7), "ratio 0.600 [0.500, 1.20] at n = 512 holds 1; measure smaller n or "),
+        ((0.7, 1.2, 0.7), "ratio 0.600 [0.500, 1.20] at n = 1024 holds 1; measure "),
+        (
+            (0.7, 1.2, 1.1, 0.7),
+            "ratio 0.600 [0.500, 1.20] at n = 1024 holds 1, as does that at n = 2048; measure ",
+        ),
+    ],
+)
+def test_sizes_that_hold_one_are_named(highs, reason):
+    """Those that do not tell, wherever they lie; smaller n help only where the first is one."""
+    found = [
+        Ratio(512 << i, Interval(0.6, 0.5, high), 5, BASE, TIME) for i, high in enumerate(highs)
+    ]
+    assert crossing(found) == (None, "inconclusive", f"{reason}more rounds")

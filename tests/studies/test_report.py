@@ -7,6 +7,7 @@ import pytest
 import synthetic
 
 from linbench.report import figures
+from linbench.report.content import Report, Section, Sentence
 from linbench.report.markdown import markdown, write
 from linbench.run.metrics import Measurement, Metric
 from linbench.run.runs import Run, Runs
@@ -130,3 +131,12 @@ def test_a_metric_of_somebody_s_task_is_reported():
     lows = [y.value for line in drawn(page) for y in line.y]
     assert min(lows) < -1000
     assert all(figures.png(figure) for figure in figures_of(page).values())
+
+
+def test_names_of_anybody_make_no_tags_and_no_headings():
+    """A newline or a tag in a name stays text in Markdown."""
+    name = "x\n## pwn <img src=q onerror=1>"
+    section = Section(name, sentences=(name,))
+    text = markdown(Report(name, (Sentence(name, (name,)),), (section,)))
+    assert "\n## pwn" not in text
+    assert "<img" not in text

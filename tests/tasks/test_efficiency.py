@@ -2,6 +2,7 @@
 
 import pytest
 
+from linbench import words
 from linbench.run.case import Case
 from linbench.tasks import Known, efficiency
 from linbench.tasks.efficiency import memory_warnings, outlier_warnings
@@ -39,9 +40,8 @@ def test_sources_of_memory_that_disagree_are_flagged(allocated, resident, warns)
     said = memory_warnings(sources)
     assert bool(said) == warns
     if warns:
-        assert said == [
-            f"memory sources disagree: framework 100.0 MiB, resident set {resident:.1f} MiB"
-        ]
+        whole = words.quantity(resident * MIB, "byte")
+        assert said == [f"memory sources disagree: framework 100 MiB, resident set {whole}"]
 
 
 def test_slow_outliers_are_flagged_and_stay():

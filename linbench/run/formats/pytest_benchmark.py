@@ -250,7 +250,7 @@ def _records(file: Path, document: _Document, round_: int) -> list[Record]:
 
 def _record(bench: _Benchmark, name: str, n: int | None, round_: int, started: datetime) -> Record:
     """Return what the suite left in `extra_info`, or what is known of a stranger's function."""
-    unknown = dict.fromkeys(("d_model", "heads", "dtype", "device"))
+    unknown = dict.fromkeys(("d_model", "heads", "batch", "dtype", "device", "seed"))
     said: Any = {"case": {"impl": name, "seq": n, "scope": "function", **unknown}}
     if EXTRA in bench.extra_info:
         said = schema1.upgraded(bench.extra_info[EXTRA])

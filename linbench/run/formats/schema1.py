@@ -13,7 +13,10 @@ from linbench.run.metrics import Metric
 
 _DETAIL = ("memory", "check", "timing", "costs", "ceilings", "clocks")
 _LIMIT = "memory_limit_bytes"
-_UNKNOWN = {"d_model": 1, "heads": 1, "dtype": "unknown", "device": "unknown", "seq": 1}
+_UNKNOWN = {
+    "d_model": 1, "heads": 1, "batch": 1, "dtype": "unknown", "device": "unknown", "seq": 1,
+    "seed": 0,
+}  # fmt: skip
 """What stood for the unknown shape and n of somebody's function."""
 
 Fields = dict[str, Any]

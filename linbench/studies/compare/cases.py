@@ -85,6 +85,10 @@ def compare(first: Run, second: Run, *, machines: bool = False) -> list[CaseComp
     return found
 
 
+def _unit(metric: Metric) -> str:
+    return f"{metric.unit} (better {metric.better})".strip()
+
+
 def _compared(case_id: str, series: Series, other: Series) -> CaseComparison:
     (n,), metric, readings = series.sizes, other.metric, (*series.readings, *other.readings)
     ratio: Interval | None = None
@@ -97,7 +101,9 @@ def _compared(case_id: str, series: Series, other: Series) -> CaseComparison:
             ratio = ratio.exact()  # counted: one round says it all
         sources = sorted(map(str, series.sources | other.sources))
         # an allocator's count and the resident set are not the same quantity
-        if metric.noise == "exact" and len(sources) > 1:
+        if (units := {_unit(series.metric), _unit(metric)}) and len(units) > 1:
+            ratio, incomparable = None, f"{' and '.join(sorted(units))} do not compare"
+        elif metric.noise == "exact" and len(sources) > 1:
             ratio, incomparable = Interval(ratio.value), f"{' and '.join(sources)} do not compare"
     return CaseComparison(
         case_id=case_id,

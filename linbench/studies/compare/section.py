@@ -245,8 +245,7 @@ def _exponents(runs: Runs, answer: Answer) -> Table:
 def _exponent(found: Exponent) -> Cell:
     if found.slope is None:
         return NONE
-    first, last = (words.tokens(found.sizes[i]) for i in (0, -1))
-    return Quantity.of(found.slope, words.EXPONENT, f"(n = {first} to {last})")
+    return Quantity.of(found.slope, words.EXPONENT, f"(n = {words.span(found.sizes)})")
 
 
 def _differences(headers: Sequence[Header]) -> Table:

@@ -57,7 +57,7 @@ def _measured(run: Run, records: list[Record]) -> Measured:
     for name in dict.fromkeys(name for record in ok.values() for name in record.metrics):
         metric = run.header.metric(name)
         found = [record.metrics[name] for record in ok.values() if name in record.metrics]
-        zero = any(one.value == 0 and one.source not in NOISY_SOURCES for one in found)
+        zero = all(one.value == 0 and one.source not in NOISY_SOURCES for one in found)
         if with_logs := series_of(own, name):
             series[name] = with_logs[0]
         elif zero and metric.noise == "exact":

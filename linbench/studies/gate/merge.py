@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from linbench.errors import UsageError
-from linbench.run.metrics import MEMORY, Measurement
+from linbench.run.metrics import MEMORY, Measurement, Metric
 from linbench.run.record import Header, Record
 from linbench.run.runs import Run
 from linbench.studies.gate.cases import worst_of
@@ -69,6 +69,14 @@ def _check(runs: Mapping[str, Run]) -> None:
                 f"run '{name}' is of machine {here}, run '{first}' of {there}; a baseline "
                 "is of one machine: merge only its runs"
             )
+    metrics: dict[str, Metric] = {}
+    for name, run in runs.items():
+        for metric in run.header.metrics:
+            if metrics.setdefault(metric.name, metric) != metric:
+                raise UsageError(
+                    f"run '{name}' describes the metric '{metric.name}' otherwise than those "
+                    "before it (unit, better, scale or noise); merge only runs that agree"
+                )
     expected, *others = (
         {case_id: worst_of(rounds).status for case_id, rounds in _rounds(run).items()}
         for run in runs.values()

@@ -23,7 +23,9 @@ from linbench.studies.gate.findings import OPERATIONS, WEIGHTS, Finding, Pending
 Logs = dict[int, float]
 """Log values by round, the greater the worse."""
 
-NO_RATIO = "values that are not positive have no ratio"
+NO_RATIO = (
+    "values that are not positive have no ratio: shift or invert the metric so that it is above 0"
+)
 
 
 def compared(pair: Pair) -> list[Pending]:
@@ -194,6 +196,8 @@ def _ratios(
             if found is None or found.value is None:
                 return {}
             values = found.samples or [found.value]
+            if min(values) <= 0:
+                return {}
             return {i: sign * math.log(value) for i, value in enumerate(values)}
 
         return logs

@@ -100,8 +100,9 @@ def by_problem(tracks: Sequence[Track]) -> list[list[Track]]:
 
 
 def _title(track: Track, *, several: bool) -> str:
-    what = "Exponent" if track.case_id is None else capital(wording(track.metric).of_a_call)
-    return f"{what}, {track.key.problem_label}" if several else what
+    what = "exponent" if track.case_id is None else wording(track.metric).of_a_call
+    problem = track.key.problem_words if several else ()
+    return capital(", ".join(dict.fromkeys((what, *problem))))  # a task may bear its metric's name
 
 
 def row_of(track: Track) -> tuple[Cell, ...]:
@@ -245,7 +246,7 @@ def _plot(history: History, name: str, tracks: Sequence[Track], sizes: Sequence[
         n, levels = track.sizes[0], list(track.fit.values())
         unit = levels[0] if track.by_ratio else 1.0
         line = Line(
-            label_of(track.key, keys) if slopes else f"n = {words.tokens(n)}",
+            label_of(track.key, keys) if slopes else f"n = {n}",
             tuple(map(float, track.present)),
             tuple(Interval(value / unit) for value in track.values),
             track.key if slopes else None,

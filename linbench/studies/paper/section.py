@@ -140,12 +140,15 @@ def findings(table: Table3) -> list[str]:
     said = []
     for saved in compared(table):
         cells = [(cell.paper, cell.over_vanilla.value) for cell in table.of(saved) if cell.paper]
-        held = [(paper, ours.value) for paper, ours in cells if ours and ours.value]
+        held = [(paper, ours) for paper, ours in cells if ours and ours.value]
+        sure = [(paper, ours.value) for paper, ours in held if not words.vague(ours)]
         text = f"{NAMES[saved].format('')}: {len(held)} of the paper's {len(cells)} cells have a "
         text += "ratio here"
-        if held:
-            theirs, ours = map(_span, zip(*held, strict=True))
+        if sure:
+            theirs, ours = map(_span, zip(*sure, strict=True))
             text += f", {ours} over vanilla where the paper has {theirs}"
+        if len(sure) < len(held):
+            text += f"{' and' if sure else ','} {_unknown(len(held) - len(sure))}"
         said.append(f"{text}. {_against_best(table, saved)}")
     return said
 
@@ -153,6 +156,11 @@ def findings(table: Table3) -> list[str]:
 def _span(values: Sequence[float]) -> str:
     low, high = words.digits(min(values), 2), words.digits(max(values), 2)
     return low if low == high else f"{low} to {high}"
+
+
+def _unknown(count: int) -> str:
+    """Say of how many cells the ratio is not known, which a range leaves out."""
+    return f"unknown within a factor of 100 in {words.plural(count, 'cell')}"
 
 
 def _against_best(table: Table3, saved: Saved) -> str:
@@ -169,10 +177,13 @@ def _against_best(table: Table3, saved: Saved) -> str:
     }
     counts["no clear difference"] = len(values) - sum(counts.values())
     parts = words.listed(f"{what} in {count}" for what, count in counts.items() if count)
+    sure = [value.value for value in values if not words.vague(value)]
+    spans = [f"{_span(sure)} in {words.plural(len(sure), 'cell')}"] if sure else []
+    if len(sure) < len(values):
+        spans.append(_unknown(len(values) - len(sure)))
     return (
         f"Over the best exact implementation ({words.listed(_best(table, saved))}) it is "
-        f"{_span([value.value for value in values])} in {words.plural(len(values), 'cell')} "
-        f"(including those that the paper lacks): Linformer has {parts}."
+        f"{words.listed(spans)} (including those that the paper lacks): Linformer has {parts}."
     )
 
 

@@ -112,6 +112,7 @@ def _series_json(one: Scaling) -> dict[str, Any]:
         **interval_json("exponent", slope),
         "expected_exponent": one.expected,
         "predicted_exponent": one.predicted,
+        "power": None,  # no law of a free power is fitted; the key is kept for its readers
         "model": one.laws[0].name if one.laws else None,
         "verdict": one.growth.word,
         "grounds": one.growth.grounds,

@@ -71,13 +71,17 @@ def _values(shown: PerMetric, stem: str) -> Figure:
     costs = any(metric.is_cost for metric in shown)
     linear = [wording(metric).noun for metric in shown if metric.scale == "linear"]
     what = "Cost" if costs else capital(words.listed(wording(metric).noun for metric in shown))
-    but_for = f" but for {words.listed(linear)}" if linear else ""
+    logs = ["n", *(wording(metric).noun for metric in shown if metric.scale == "log")]
+    axes = "both axes logarithmic"
+    if linear:
+        on = "logarithmic axes" if len(logs) > 1 else "a logarithmic axis"
+        axes = f"{words.listed(logs)} on {on}, {words.listed(linear)} on a linear one"
     guides = "; the thin dashes rise with slope 1 and 2" if costs else ""
     return Figure(
         f"{stem}cost",
         f"{what} against sequence length",
-        "Medians over rounds with 95 % intervals (rounds as independent units), both axes "
-        f"logarithmic{but_for}{guides}. Only what was measured is drawn. {weights_note(shown)}",
+        "Medians over rounds with 95 % intervals (rounds as independent units), "
+        f"{axes}{guides}. Only what was measured is drawn. {weights_note(shown)}".strip(),
         (tuple(cost_plot(metric, own, [one.key for one in own]) for metric, own in shown.items()),),
     )
 
@@ -161,7 +165,7 @@ def _over_k(basis: Basis) -> tuple[Line, ...]:
         if isinstance(one.key.k, int):
             for ratio in basis.ratios(one):
                 by_n.setdefault(ratio.n, {}).setdefault(one.key.k, ratio.gain)
-    kept = {f"n = {words.tokens(n)}": by_n[n] for n in sorted(by_n) if len(by_n[n]) > 1}
+    kept = {f"n = {n}": by_n[n] for n in sorted(by_n) if len(by_n[n]) > 1}
     return _shaded({label: dict(sorted(gains.items())) for label, gains in kept.items()})
 
 

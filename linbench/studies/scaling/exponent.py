@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from linbench import words
 from linbench.run.runs import Series
 from linbench.stats.interval import Interval
 from linbench.stats.intervals import difference
@@ -63,7 +64,7 @@ def exponent(series: Series, sizes: list[int] | None = None) -> Exponent:
     """
     sizes = tail_sizes(series) if sizes is None else sizes
     if len(sizes) < TAIL_SIZES:
-        reason = f"measured at {len(sizes)} sizes, an exponent needs {TAIL_SIZES}"
+        reason = f"measured at {words.plural(len(sizes), 'size')}, an exponent needs {TAIL_SIZES}"
         return Exponent(None, None, tuple(sizes), 0, 0, reason, "add to --seq")
     layout = series.layout(sizes)
     if series.noiseless:  # counted: one round is enough

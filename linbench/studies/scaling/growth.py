@@ -224,11 +224,20 @@ def _open_grounds(one: Scaling, slope: Interval) -> str:
     near = [x for x in (1.0, 2.0) if not (slope.above(x + x * BAND) or slope.below(x - x * BAND))]
     where = "is within 10 % of neither 1 nor 2"
     if near:
-        where = f"is too wide to tell whether it is {' or '.join(f'{x:g}' for x in near)}"
+        where = _undecided(one, slope, " or ".join(f"{x:g}" for x in near))
     return (
         f"{stands} {where}; the best law, {best.name}, misses the sizes by "
         f"{words.percent(best.misfit)}"
     )
+
+
+def _undecided(one: Scaling, slope: Interval, near: str) -> str:
+    """Say why an exponent that may be 1 or 2 does not decide."""
+    if _rounds_needed(one.exponent, slope):
+        return f"is too wide to tell whether it is {near}"
+    if _few_sizes(one):
+        return f"is near {near}, but too few sizes were measured to tell"
+    return f"is near {near}, but no law alone bears that out"
 
 
 def _advice(one: Scaling, slope: Interval, reached: int | None) -> str:

@@ -35,18 +35,20 @@ def _growth(scalings: Sequence[Scaling], metric: Metric) -> str:
     own = [one for one in scalings if one.series.metric == metric]
     kept = main_lines([one.series for one in own])
     keys = [series.key for series in kept]
-    parts = []
+    parts, unknown = [], []
     for one in own:
         name, estimate = f"**{label_of(one.series.key, keys)}**", one.exponent
         if one.series not in kept:
             continue
         if estimate.slope and estimate.slope.bounded:
-            first, last = map(words.tokens, (estimate.sizes[0], estimate.sizes[-1]))
-            grounds = f"{one.growth.word}, n = {first} to {last}"
+            grounds = f"{one.growth.word}, n = {words.span(estimate.sizes)}"
             parts.append(f"n^{words.slope(estimate.slope)} for {name} ({grounds})")
         else:
-            parts.append(f"not known for {name} ({estimate.reason}; {estimate.remedy})")
-    return f"{wording(metric).title} grew as {words.listed(parts)}."
+            unknown.append(f"{name} ({estimate.reason}; {estimate.remedy})")
+    said = [f"{wording(metric).title} grew as {words.listed(parts)}."] if parts else []
+    if unknown:
+        said.append(f"How {wording(metric).noun} grew is not known for {words.listed(unknown)}.")
+    return " ".join(said)
 
 
 def _levels(metric: Metric, series: Sequence[Series]) -> str:
@@ -55,7 +57,7 @@ def _levels(metric: Metric, series: Sequence[Series]) -> str:
     keys = [one.key for one in kept]
     parts = (
         f"{words.with_interval(one.point(one.sizes[-1]).value, metric.unit)} for "
-        f"**{label_of(one.key, keys)}** (n = {words.tokens(one.sizes[-1])})"
+        f"**{label_of(one.key, keys)}** (n = {one.sizes[-1]})"
         for one in kept
     )
     return f"{wording(metric).title} was {words.listed(parts)}."
@@ -136,9 +138,13 @@ def drift(header: Header, answer: Answer) -> str | None:
         )
     return (
         f"Over the {len(speeds)} rounds of `{header.run_id}` the machine's speed drifted by "
-        f"{high - low:.1%} (rounds took {low:+.1%} to {high:+.1%} of what their cases usually "
+        f"{high - low:.1%} (rounds took {_off(low)} to {_off(high)} than their cases usually "
         f"take); {order}."
     )
+
+
+def _off(share: float) -> str:
+    return f"{abs(share):.1%} {'less' if share < 0 else 'more'}"
 
 
 def disturbed(answer: Answer) -> str | None:

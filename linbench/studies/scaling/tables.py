@@ -56,9 +56,10 @@ def measurements(panel: PerMetric) -> Table:
     for metric in panel:
         titles.append(wording(metric).of_a_call)
         titles += [f"source of {metric.name}"] if metric.noise == "exact" else []
+    titles += ["weights"] if MEMORY in panel else []
     return Table(
         "Measurements",
-        ("series", "n", "rounds", "calls", *titles, "weights"),
+        ("series", "n", "rounds", "calls", *titles),
         tuple(
             (
                 label_of(keys[i], keys),
@@ -84,8 +85,9 @@ def _measured(key: Case, n: int, points: Mapping[Metric, Point | None]) -> Itera
         yield Quantity.of(point.value if point else None, metric.unit)
         if metric.noise == "exact":  # how it was counted
             yield ", ".join(point.sources if point else ()) or NONE
-    counted = costs_of(key.at(n))
-    yield Quantity(counted.weights_bytes, unit=MEMORY.unit) if counted else NONE
+    if MEMORY in points:
+        counted = costs_of(key.at(n))
+        yield Quantity(counted.weights_bytes, unit=MEMORY.unit) if counted else NONE
 
 
 def verdicts(scalings: Sequence[Scaling]) -> Table:
@@ -134,8 +136,8 @@ def _exponent(one: Scaling) -> tuple[Cell, ...]:
     estimate, sizes, tail = one.exponent, one.series.sizes, one.exponent.sizes
     predicted, expected = one.predicted, one.expected
     return (
-        f"{sizes[0]} to {sizes[-1]}",
-        f"{tail[0]} to {tail[-1]}" if estimate.slope else NONE,
+        words.span(sizes),
+        words.span(tail) if estimate.slope else NONE,
         count(estimate.rounds) if estimate.slope else NONE,
         count(estimate.flagged) if estimate.slope else NONE,
         Quantity.of(estimate.slope, words.EXPONENT),
@@ -193,7 +195,7 @@ def local_slopes(scalings: Sequence[Scaling]) -> Table:
     slopes = [(one, {(n, m): slope for n, m, slope in one.local}) for one in scalings]
     return _per_series(
         "Local slopes",
-        [f"{words.tokens(n)} → {words.tokens(m)}" for n, m in steps],
+        [f"{n} → {m}" for n, m in steps],
         (
             (one, tuple(Quantity.of(own.get(step), words.EXPONENT) for step in steps))
             for one, own in slopes

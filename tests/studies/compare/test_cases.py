@@ -158,3 +158,21 @@ def test_energy_stays_on_its_machine():
     found = compare(first, there, machines=True)
     assert len(of("energy", found)) == len(SIZES)
     assert not any(one.incomparable for one in found)
+
+
+@pytest.mark.parametrize("change", [{"unit": "ms"}, {"better": "more"}])
+def test_metrics_of_one_name_and_another_meaning_are_not_compared(change):
+    """10 ms are not a thousand times 0.01 s."""
+    metric = Metric("latency", "s")
+
+    def latency(described):
+        records = [
+            one.model_copy(update={"metrics": {"latency": one.metrics["time"]}})
+            for one in a_run(1).records
+        ]
+        head = header(described.unit + described.better).model_copy(update={"metrics": [described]})
+        return Run(head, tuple(records))
+
+    found = of("latency", compare(latency(metric), latency(replace(metric, **change))))
+    assert len(found) == len(SIZES)
+    assert all(one.ratio is None and "do not compare" in one.incomparable for one in found)

@@ -212,7 +212,7 @@ def test_exponents_stand_side_by_side(report):
     assert table.columns == ("series", "metric", "a", "b")
     time = next(row for row in table.rows if row[:2] == ("sdpa", "time"))
     assert time[2].value == pytest.approx(2, abs=0.1)
-    assert str(time[2]).endswith("(n = 512 to 2k)")
+    assert str(time[2]).endswith("(n = 512 to 2048)")
     assert time[3] == "\N{EN DASH}"
 
 

@@ -548,3 +548,23 @@ def test_another_machine_may_have_no_counter_of_energy():
     assert found.verdict == "pass"
     assert "Energy is not compared: the candidate has none of it" in found.notes
     assert judge(old, run(new)).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("noise", ["rounds", "exact"])
+@pytest.mark.parametrize("values", [(100, 101, 99, 0, 0), (0, 0, 0, 0, 100)])
+def test_rounds_of_nothing_do_not_vanish(noise, values):
+    """Hits fell to 0 in some rounds: what is left of the rounds alone would pass."""
+    hits = Metric("hits", better="more", noise=noise)
+
+    def hit(found):
+        records = line(sizes=(512,), rounds=5)
+        return run(
+            [
+                one.model_copy(update={"metrics": {"hits": Measurement(value)}})
+                for one, value in zip(records, found, strict=True)
+            ],
+            metrics=[hits],
+        )
+
+    assert judge(hit([100, 101, 99, 100, 102]), hit(values)).verdict != "pass"
+    assert judge(hit([100] * 5), hit([100] * 5)).verdict == "pass"

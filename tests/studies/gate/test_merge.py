@@ -176,3 +176,13 @@ def test_a_run_counts_once():
     one = run(1)
     with pytest.raises(UsageError, match="there twice"):
         merge({"r1": one, "copy": one}, "base")
+
+
+def test_runs_that_describe_a_metric_differently_are_not_merged():
+    """Milliseconds and seconds make no baseline."""
+    runs = [
+        Run(one.header.model_copy(update={"metrics": [Metric("latency", unit)]}), one.records)
+        for one, unit in ((run(1), "s"), (run(2), "ms"))
+    ]
+    with pytest.raises(UsageError, match="describes the metric 'latency' otherwise"):
+        merge(named(*runs), "base")

@@ -19,7 +19,7 @@ from linbench.report.figures import png
 from linbench.run.metrics import Measurement, Metric
 from linbench.run.runs import Runs
 from linbench.studies.history.history import histories_of
-from linbench.studies.history.section import section_of, sections, summary
+from linbench.studies.history.section import _title, section_of, sections, summary
 from linbench.studies.history.sentences import sentences
 from linbench.studies.history.visits import Commit, commits_of
 
@@ -287,3 +287,12 @@ def test_the_command_follows_any_metric_of_the_runs(graded):
     refused = _call(*graded, "--metric", "top-accuracy").exception
     assert isinstance(refused, UsageError)
     assert "expected one of time, memory, energy, top_accuracy, exponent" in str(refused)
+
+
+def test_a_task_named_as_its_metric_is_named_once(told):
+    """A title repeats nothing."""
+    track = told.tracks[0]
+    key = track.key.model_copy(update={"task": "similarity"})
+    track = replace(track, key=key, metric=Metric("similarity"), case_id="a")
+    assert _title(track, several=True).startswith("Similarity, core, forward, ")
+    assert _title(track, several=False) == "Similarity"

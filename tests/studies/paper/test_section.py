@@ -1,6 +1,7 @@
 """`linbench paper` and the report's section on Table 3: what they show, and what they refuse."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,10 @@ from linbench.report.content import Quantity
 from linbench.report.figures import png
 from linbench.run.record import Check, Detail
 from linbench.run.runs import Runs
+from linbench.stats.interval import Interval
 from linbench.studies.paper import sections, summary
+from linbench.studies.paper.section import findings
+from linbench.studies.paper.table3 import tables_of
 
 DASH = "\N{EN DASH}"
 
@@ -188,3 +192,23 @@ def test_a_report_of_something_else_has_no_such_section():
     assert sections(synthetic.runs(r for r in records if r not in searched)) == []
     (batches,) = sections(synthetic.runs(searched))
     assert batches.title == "Largest batches that fit"
+
+
+def test_ranges_leave_out_what_is_not_known():
+    """A ratio known within a factor of 100 only is counted, not quoted."""
+    (table,) = tables_of(synthetic.runs(synthetic.table3(np.random.default_rng(0))))
+    wild = Interval(17.0, 0.1, 500.0)
+    savings = [
+        replace(
+            cell,
+            over_vanilla=replace(cell.over_vanilla, value=wild),
+            over_best=replace(cell.over_best, value=wild),
+        )
+        if (cell.saved, cell.n, cell.k) == ("time", 512, 128)
+        else cell
+        for cell in table.savings
+    ]
+    said = findings(replace(table, savings=tuple(savings)))[0]
+    assert said.count("and unknown within a factor of 100 in 1 cell") == 2
+    assert "it is 0.50 in 7 cells and unknown" in said
+    assert "17 " not in said.replace("17 cells", "")

@@ -5,6 +5,7 @@ import pytest
 import synthetic
 from synthetic import PLUGIN
 
+from linbench.run.metrics import MEMORY
 from linbench.studies.scaling.growth import scaling_of
 
 TRIES, FEW = 60, 30
@@ -109,3 +110,15 @@ def test_one_round_is_inconclusive():
     assert one.growth.word == "inconclusive"
     assert "--rounds" in one.growth.advice
     assert "--rounds" not in one.growth.grounds
+
+
+def test_too_few_sizes_are_not_called_a_wide_interval():
+    """What is counted has no width: what lacks are sizes."""
+    quiet = {"call_noise": 0.0, "drift": 0.0, "outliers": 0.0, "metric": MEMORY}
+    law = lambda n: 4096.0 * n + n * n  # noqa: E731
+    growth = scaling_of(
+        synthetic.series(np.random.default_rng(7), law, sizes=(64, 128, 256), **quiet)
+    ).growth
+    assert growth.word == "inconclusive"
+    assert "is near 1, but too few sizes were measured to tell" in growth.grounds
+    assert "too wide" not in growth.grounds

@@ -277,7 +277,7 @@ def test_what_is_the_better_the_more_is_compared_without_exponents():
     ]
     assert "slope" not in section.figures[0].caption
     text = " ".join(_summary(runs))
-    assert text.startswith("Tokens kept was 0.233 tokens (exact) for **vanilla** (n = 64k) and")
+    assert text.startswith("Tokens kept was 0.233 tokens (exact) for **vanilla** (n = 65536) and")
     assert "**sdpa** had more tokens kept than vanilla from n = 1024 on" in text
     assert "less at n = 512" in text
     assert "crossing" not in text
@@ -287,7 +287,7 @@ def test_what_is_the_better_the_more_is_compared_without_exponents():
     assert gains[2048] == pytest.approx(2.048)
     measured = _table(runs, "Measurements")
     assert measured.columns == (
-        "series", "n", "rounds", "calls", "tokens kept", "source of tokens_kept", "weights",
+        "series", "n", "rounds", "calls", "tokens kept", "source of tokens_kept",
     )  # fmt: skip
     assert str(measured.rows[0][4]) == "3815 tokens (exact)"
     figure = _figures(runs)["core-cost"]
@@ -305,9 +305,9 @@ def test_a_metric_on_a_linear_scale_is_drawn_and_told_without_exponents():
     ((plot,),) = figure.rows
     assert (plot.scale, plot.unit) == ("linear", "")
     assert plot.lines[1].y[-1].value == pytest.approx(-0.75)
-    assert "both axes logarithmic but for accuracy" in figure.caption
+    assert "n on a logarithmic axis, accuracy on a linear one." in figure.caption
     assert _summary(runs) == [
-        "Accuracy was 0.500 for **vanilla** (n = 64k) and -0.750 for **sdpa** (n = 64k)."
+        "Accuracy was 0.500 for **vanilla** (n = 65536) and -0.750 for **sdpa** (n = 65536)."
     ]
     assert figures.png(figure)
 
@@ -326,3 +326,32 @@ def test_a_panel_of_several_metrics_keeps_each_on_its_own_scale(sweep):
     alone = analyse(sweep)
     assert to_json(both) == to_json(alone)
     assert [metric.name for metric in both.per_metric] == [TIME.name, MEMORY.name, "accuracy"]
+
+
+def test_rounds_take_less_or_more_than_usual():
+    """A drift reads as a difference, not as a share of what is usual."""
+    drift = {0: -0.1, 1: 0.0, 2: 0.1}
+    records = synthetic.measured(
+        np.random.default_rng(0), lambda n: 1e-6 * n, rounds=3, **{**QUIET, "drift": drift}
+    )
+    said = _summary(synthetic.runs(records))[0]
+    took = r"\(rounds took \d+\.\d% less to \d+\.\d% more than their cases usually take\)"
+    assert re.search(took, said)
+
+
+def test_one_size_is_no_growth():
+    """It is said of which series it is not known, in whole sentences."""
+    records = synthetic.measured(np.random.default_rng(0), lambda n: 1e-6 * n, sizes=(2048,))
+    text = " ".join(_summary(synthetic.runs(records)))
+    assert (
+        "How time grew is not known for **vanilla** (measured at 1 size, an exponent needs 3; "
+        "add to --seq)."
+    ) in text
+
+
+def test_weights_stand_where_memory_does():
+    """A table of times alone has no column for them."""
+    records = synthetic.measured(np.random.default_rng(0), lambda n: 1e-6 * n)
+    assert "weights" not in _table(synthetic.runs(records), "Measurements").columns
+    for figure in _figures(synthetic.runs(records)).values():
+        assert figure.caption == figure.caption.strip()
