@@ -160,7 +160,7 @@ def test_a_setting_cannot_take_the_name_of_a_flag(tmp_path, name):
     (tmp_path / "a.py").write_text(ACCURACY.replace("    shots:", f"    {name}:"))
     task = ("--task", "a=a.py:TASK")
     said = linbench("sweep", *task, "--seq", "64", cwd=tmp_path, code=2).stderr
-    assert said.startswith(f"linbench: --task 'a' has a setting '{name}', which is a flag")
+    assert said.startswith(f"linbench: --task 'a' has a setting '{name}', which linbench")
     assert len(said.splitlines()) == 1
     assert "--case-timeout" in linbench("sweep", *task, "--help", cwd=tmp_path).stdout
 
