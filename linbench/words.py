@@ -112,7 +112,7 @@ def with_interval(interval: Interval, unit: str) -> str:
 
 def _whole(interval: Interval) -> bool:
     ends_ = {interval.value, interval.low, interval.high} - {None}
-    return len(ends_) == 1 and interval.value.is_integer()
+    return len(ends_) == 1 and float(interval.value).is_integer()
 
 
 def prefix(value: float, unit: str) -> tuple[str, float]:

@@ -16,13 +16,6 @@ CASE = Case(impl="sdpa", seq=64, device="cuda")
 PLAIN = Task((Metric("score"),), run=lambda case, context: {"score": 1.0})
 
 
-@pytest.fixture(autouse=True)
-def unplugged():
-    """What a test plugs in is gone after it."""
-    yield
-    tasks._plugged.clear()
-
-
 def test_a_file_of_the_folder_is_a_task():
     """No list of them is kept elsewhere; what serves them is none."""
     assert tasks.names() == ["efficiency", "max_batch"]

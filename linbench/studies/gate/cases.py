@@ -50,7 +50,7 @@ def _measured(run: Run, records: list[Record]) -> Measured:
 
     def count(metric: Metric, value: int | None) -> None:
         if value is not None:
-            reading = Reading(case.seq or 0, 0, value, 0, None)
+            reading = Reading(case.seq or 0, 0, float(value), 0, None)
             key = case.key("seq", "seed")
             series[metric.name] = Series(run.run_id, run.fingerprint, key, metric, (reading,))
 

@@ -3,9 +3,11 @@
 from xml.etree import ElementTree as ET
 
 import pytest
+import synthetic
 
+from linbench.run.formats.schema1 import batch_of
 from linbench.stats.interval import Interval
-from linbench.studies.gate import CaseNote, Finding, Gate
+from linbench.studies.gate import CaseNote, Finding, Gate, judge
 from linbench.studies.gate.findings import with_assertions, worst
 from linbench.studies.gate.section import (
     annotations,
@@ -158,3 +160,16 @@ def test_cells_are_numbers_until_they_are_drawn():
     assert limit.value == pytest.approx(1.1)
     assert [*map(str, row)] == ["sdpa n=512", "time", "1.00 ms", "1.25 ms", "1.25 [1.20, 1.30]",
                                 "≤ 1.10", "regression"]  # fmt: skip
+
+
+def test_a_batch_of_none_is_written():
+    """From 1 to 0 and back: both files are written, with whole numbers of sequences."""
+
+    def fits(batch):
+        records = [synthetic.largest(512, batch), synthetic.largest(1024, batch + 4)]
+        head = synthetic.header().model_copy(update={"metrics": [batch_of("max_batch")]})
+        return synthetic.runs(records, head).runs[0]
+
+    for found in (judge(fits(0), fits(1)), judge(fits(1), fits(0))):
+        assert "0 sequences" in markdown(found, "a", "b")
+        assert "<testsuite" in junit(found, inconclusive_fails=False)
