@@ -107,7 +107,7 @@ def parent_of_many(cases: int = 10_000) -> tuple[float, float]:
         begin = time.monotonic()
         with Journal.create(Path(folder) / "x.jsonl", header) as journal:
             schedule = Schedule(grid, Plan(rounds=1, budget_s=None))
-            measure.run(schedule, Idle(), journal.append)
+            measure.run(schedule, [Idle()], lambda _, record: journal.append(record))
         took = time.monotonic() - begin
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000, took / cases
 

@@ -30,7 +30,7 @@ class Pool(Protocol):
         ...
 
 
-Keep = Callable[[int, Record], None]
+Keep = Callable[[int, Record], object]
 Watch = Callable[[Visit], None]
 
 
