@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from linbench import tasks
+from linbench.errors import UsageError
 from linbench.run.case import Case
 from linbench.run.record import Record
 from linbench.run.shape import costs_of
@@ -66,7 +67,21 @@ class Predictor:
         # the smallest and the nearest
         near = [*family.kin[:1], *family.kin[max(0, at - NEAREST) : at + NEAREST]]
         alike = [self._observed[other] for *_, other in dict.fromkeys(near)]
-        return (task.predict or predicting.by_tokens)(case, Known(alike, self._flops_per_s))
+        known = Known(alike, self._flops_per_s)
+        if task.predict is None:
+            return predicting.by_tokens(case, known)
+        try:
+            found = task.predict(case, known)
+            if found.round_s >= 0:  # NaN is not
+                return found
+        except Exception as error:
+            raise UsageError(
+                f"task {case.task}: its predict raised {type(error).__name__}: {error}; expected "
+                "a Prediction, or leave predict out"
+            ) from error
+        raise UsageError(
+            f"task {case.task}: its predict gave a round of {found.round_s} s, expected 0 or more"
+        )
 
 
 def family_of(case: Case) -> Case:

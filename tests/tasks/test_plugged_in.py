@@ -5,9 +5,10 @@ import pytest
 from linbench import tasks
 from linbench.errors import UsageError
 from linbench.executors import worker
+from linbench.plan.predict import Predictor
 from linbench.plan.suite import expand, read
 from linbench.run.metrics import Metric
-from linbench.tasks import Task
+from linbench.tasks import Prediction, Task
 
 FILE = """
 from datetime import timedelta
@@ -80,6 +81,23 @@ def test_an_expand_that_raises_is_named(tmp_path):
     """One line, not a traceback."""
     with pytest.raises(UsageError, match="task mine: its expand raised KeyError"):
         plan(tmp_path, expand_='raise KeyError("x")')
+
+
+@pytest.mark.parametrize(
+    ("predict", "says"),
+    [
+        (lambda case, known: 1 / 0, "its predict raised ZeroDivisionError"),
+        (lambda case, known: None, "its predict raised AttributeError"),
+        (lambda case, known: Prediction(float("nan")), "gave a round of nan s"),
+    ],
+)
+def test_a_predict_that_goes_wrong_is_named(tmp_path, monkeypatch, predict, says):
+    """A plan cannot rest on it."""
+    (case,) = plan(tmp_path)
+    task = Task(metrics=(Metric("m"),), run=lambda case, context: {}, predict=predict)
+    monkeypatch.setitem(tasks._plugged, "mine", task)
+    with pytest.raises(UsageError, match=says):
+        Predictor().predict(case)
 
 
 def test_versions_that_describe_a_metric_differently_are_not_compared():
